@@ -1,0 +1,87 @@
+/* config.h - the configuration as one value: every key of deploy/sluice.yaml is a field here. */
+#ifndef SLUICE_CONFIG_H
+#define SLUICE_CONFIG_H
+
+#include "sluice/sample.h"
+
+#define SLUICE_LIMIT_STRING_BYTES 256
+#define SLUICE_LIMIT_WORKERS      64
+#define SLUICE_LIMIT_CONFIG_BYTES (1u << 20)
+
+typedef struct sluice_shingle {
+    char unit; /* 'w' words | 't' words and punctuation | 'c' characters; 0 = the profile's    */
+    uint8_t n; /* 1..16 consecutive units                                                      */
+} sluice_shingle;
+
+typedef enum sluice_tristate { SLUICE_AUTO, SLUICE_NO, SLUICE_YES } sluice_tristate;
+
+typedef struct sluice_config {
+    char name[SLUICE_LIMIT_STRING_BYTES];
+    char state[SLUICE_LIMIT_STRING_BYTES]; /* directory of the LMDB environment          */
+    struct {
+        char ingest[SLUICE_LIMIT_STRING_BYTES]; /* ZeroMQ endpoint; "" = not listening        */
+        char egress[SLUICE_LIMIT_STRING_BYTES];
+        char http[SLUICE_LIMIT_STRING_BYTES]; /* host:port                                  */
+        char pull[SLUICE_LIMIT_STRING_BYTES];
+        char push[SLUICE_LIMIT_STRING_BYTES];
+    } listen;
+    struct {
+        bool insecure;
+        char server_key[SLUICE_LIMIT_STRING_BYTES]; /* file                                       */
+        char clients[SLUICE_LIMIT_STRING_BYTES];    /* folder of NAME.key                         */
+    } security;
+    uint32_t workers; /* feature threads, 1..64                     */
+    uint64_t seed;
+    struct {
+        bool enabled;
+        uint64_t window_samples; /* 0 = as many as fit                         */
+        uint64_t window_age_us;  /* 0 = any age                                */
+        uint64_t exact_memory;   /* bytes                                      */
+        uint64_t text_memory;    /* bytes                                      */
+        sluice_profile text_profile;
+        sluice_shingle text_shingle;       /* unit 0 = the profile's                     */
+        double text_threshold;             /* 0 = the profile's; else (0, 1]             */
+        sluice_tristate text_fold_chinese; /* Traditional to Simplified; AUTO = profile's */
+    } duplicate;
+    struct {
+        uint64_t max_bytes; /* of the log                                 */
+        bool sync_os;       /* sync: os                                   */
+    } spool;
+} sluice_config;
+
+/* One thing that is wrong, with where and what was expected. */
+typedef struct sluice_config_error {
+    uint32_t line, column; /* 1-based; 0 = from --set                                            */
+    char text[384]; /* "duplicate.text.memroy: unknown key; did you mean duplicate.text.memory?" */
+} sluice_config_error;
+
+#define SLUICE_LIMIT_CONFIG_ERRORS 64
+
+typedef struct sluice_config_errors {
+    uint32_t n; /* found in all; the first SLUICE_LIMIT_CONFIG_ERRORS are kept        */
+    sluice_config_error error[SLUICE_LIMIT_CONFIG_ERRORS];
+} sluice_config_errors;
+
+void sluice_config_default(sluice_config *config);
+
+/* sluice_config_parse - reads YAML over the values already in `config`.
+ *
+ * text     Borrows; at most SLUICE_LIMIT_CONFIG_BYTES.
+ * errors   Every error of the text, not the first only.
+ * Returns  CONFIG if there is any error; `config` is then unchanged. */
+SLUICE_MUST_USE sluice_status sluice_config_parse(sluice_config *config, sluice_span text,
+                                                  sluice_config_errors *errors);
+
+/* One `KEY=VALUE` of --set, VALUE in YAML flow syntax. Same contract. */
+SLUICE_MUST_USE sluice_status sluice_config_set(sluice_config *config, const char *assignment,
+                                                sluice_config_errors *errors);
+
+/* Every key with its value in `config`, annotated with doc, unit, range and class; parsing the
+ * output gives `config` back. deploy/sluice.yaml is this for the defaults. */
+SLUICE_MUST_USE sluice_status sluice_config_print(const sluice_config *config, sluice_bytes *out);
+
+/* The `state` class of keys as sorted lines "key: value\n": what a stored state must agree with. */
+SLUICE_MUST_USE sluice_status sluice_config_state_lines(const sluice_config *config,
+                                                        sluice_bytes *out);
+
+#endif

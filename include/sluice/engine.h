@@ -1,0 +1,68 @@
+/* engine.h - the stages in order, over one total order of samples.
+ *
+ * The engine has no sockets, files, threads, clock or globals. Same samples in the same order, same
+ * arrival times, same configuration: same verdicts, whatever the batches, threads and restarts. */
+#ifndef SLUICE_ENGINE_H
+#define SLUICE_ENGINE_H
+
+#include "sluice/config.h"
+#include "sluice/sample.h"
+
+#define SLUICE_BLOCK_SAMPLES 256 /* what is learned is frozen at every such offset */
+
+typedef struct sluice_engine sluice_engine;
+
+/* What happened to the samples of one source since the state began. */
+typedef struct sluice_source_counts {
+    sluice_span source; /* lent until the next run, apply or load */
+    uint64_t kept, flagged, dropped, duplicates;
+} sluice_source_counts;
+
+SLUICE_MUST_USE sluice_status
+sluice_engine_open(const sluice_config *config, sluice_engine **out,
+                   sluice_message *why);            /* Borrows config; Gives *out */
+void sluice_engine_close(sluice_engine **engine_p); /* Takes; NULL ok */
+
+/* sluice_batch_features - fills `features` of every sample that is not refused.
+ * Threads  Pure; any thread, one batch each. */
+SLUICE_MUST_USE sluice_status sluice_batch_features(sluice_batch *batch,
+                                                    const sluice_config *config);
+
+/* sluice_engine_run - judges the samples of a batch in order, applying each before the next.
+ *
+ * batch    `arrived_us` and `i_producer` set, features made. Gives offset, match and verdict to
+ * every accepted sample; refused and redelivered ones get no offset (UINT64_MAX; a redelivered one
+ * carries the offset of the first in match.of_offset). */
+void sluice_engine_run(sluice_engine *engine, sluice_batch *batch);
+
+/* sluice_engine_apply - the one mutator: what one judged sample leaves behind. Cannot fail. Replay
+ * of a log calls exactly this; the index part of a sample whose row was restored already is
+ * skipped. */
+void sluice_engine_apply(sluice_engine *engine, const sluice_sample *sample);
+
+uint64_t sluice_engine_next_offset(const sluice_engine *engine);
+
+/* Rows: what the index must find again after a restart. `row_write` appends the row of one judged
+ * sample (nothing for a sample that is not remembered); `row_read` remembers one of them, in the
+ * order in which they were written. BADSAMPLE: not a row. */
+SLUICE_MUST_USE sluice_status sluice_engine_row_write(const sluice_engine *engine,
+                                                      const sluice_sample *sample,
+                                                      sluice_bytes *out);
+SLUICE_MUST_USE sluice_status sluice_engine_row_read(sluice_engine *engine, sluice_span row);
+
+/* The smallest offset that any method still remembers (next_offset if none): older rows can go. */
+uint64_t sluice_engine_oldest_row(const sluice_engine *engine);
+
+/* Erases what is remembered of the sample at `offset`; false if nothing was. */
+bool sluice_engine_forget(sluice_engine *engine, uint64_t offset);
+
+/* Small state (counts by source) as a checkpoint; the index is not in it (rows are). */
+SLUICE_MUST_USE sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out);
+SLUICE_MUST_USE sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint);
+
+uint32_t sluice_engine_n_sources(const sluice_engine *engine);
+sluice_source_counts sluice_engine_source(const sluice_engine *engine, uint32_t i_source);
+
+bool sluice_engine_validate(const sluice_engine *engine, const char **reason);
+
+#endif

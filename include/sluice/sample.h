@@ -1,0 +1,140 @@
+/* sample.h - a sample on its way through the stages, the batch it came in, and its verdict. */
+#ifndef SLUICE_SAMPLE_H
+#define SLUICE_SAMPLE_H
+
+#include "sluice/status.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Everything a sender can name is bounded; each limit has a test at the limit and one beyond. */
+#define SLUICE_LIMIT_ID_BYTES      256         /* id, producer, group and consumer names        */
+#define SLUICE_LIMIT_SOURCE_BYTES  256         /* also media type and encoder                   */
+#define SLUICE_LIMIT_SOURCES       1024        /* beyond: counted under "(other)"               */
+#define SLUICE_LIMIT_PRODUCERS     4096        /* beyond: HELLO is refused                      */
+#define SLUICE_LIMIT_ATTRIBUTES    64          /* a sample                                      */
+#define SLUICE_LIMIT_TEXT_BYTES    (1u << 20)  /* payload that is text                          */
+#define SLUICE_LIMIT_IMAGE_BYTES   (32u << 20) /* payload that is an image                      */
+#define SLUICE_LIMIT_BATCH_BYTES   (4u << 20)  /* one wire message of several samples           */
+#define SLUICE_LIMIT_BATCH_SAMPLES 4096        /* one wire message                              */
+#define SLUICE_LIMIT_REASONS       8           /* a verdict                                     */
+#define SLUICE_SKETCH_COORDINATES  128         /* bytes of a set sketch                         */
+
+typedef struct sluice_span {
+    const uint8_t *data; /* borrowed; may be NULL when size is 0 */
+    size_t size;
+} sluice_span;
+
+typedef struct sluice_bytes {
+    uint8_t *data; /* owned */
+    size_t size, capacity;
+} sluice_bytes;
+
+typedef struct sluice_arena sluice_arena;
+
+/* Which features a sample has; a method answers only where its feature is there. */
+enum {
+    SLUICE_HAS_RAW = 1,    /* raw_hash                                                    */
+    SLUICE_HAS_NORMAL = 2, /* normal_hash: the payload is text, not empty once normalized */
+    SLUICE_HAS_SKETCH = 4  /* sketch, profile, n_shingles                                 */
+};
+
+typedef enum sluice_profile {
+    SLUICE_PROFILE_AUTO, /* configuration only: a sample's features name one of the others */
+    SLUICE_PROFILE_NEWS,
+    SLUICE_PROFILE_PROSE,
+    SLUICE_PROFILE_RECORDS,
+    SLUICE_PROFILE_CODE,
+    SLUICE_PROFILE_CJK,
+    SLUICE_N_PROFILES
+} sluice_profile;
+
+/* Pure functions of a sample's bytes, the configuration and the seed. */
+typedef struct sluice_features {
+    uint64_t raw_hash[2];    /* XXH3-128 of media type class and payload, as they came            */
+    uint64_t normal_hash[2]; /* XXH3-128 of the normalized text                                   */
+    uint8_t has;             /* SLUICE_HAS_ bits                                                  */
+    uint8_t profile;         /* sluice_profile that made the sketch; two profiles never compare   */
+    uint32_t n_shingles;     /* distinct or not, as counted by the sketch; information only       */
+    uint8_t sketch[SLUICE_SKETCH_COORDINATES]; /* P(coordinate equal) = J + (1 - J) / 256         */
+} sluice_features;
+
+typedef enum sluice_method {
+    SLUICE_METHOD_NONE,
+    SLUICE_METHOD_EXACT,
+    SLUICE_METHOD_TEXT,
+    SLUICE_METHOD_IMAGE,
+    SLUICE_METHOD_EMBEDDING,
+    SLUICE_N_METHODS
+} sluice_method;
+
+typedef struct sluice_match {
+    sluice_method method; /* NONE: nothing found                                           */
+    bool redelivered;     /* exact, and the row has the same producer and id               */
+    float similarity;     /* the method's own unit: estimated Jaccard; 1 for exact         */
+    uint64_t of_offset;   /* the kept sample that represents this one                      */
+    sluice_span of_id, of_source; /* in the batch's arena                                         */
+} sluice_match;
+
+typedef enum sluice_decision {
+    SLUICE_KEEP,
+    SLUICE_FLAG,
+    SLUICE_DROP,
+    SLUICE_REFUSE,
+    SLUICE_N_DECISIONS
+} sluice_decision;
+
+typedef struct sluice_verdict {
+    sluice_decision decision;
+    float weight;
+    uint32_t n_reasons;
+    const char *reasons[SLUICE_LIMIT_REASONS]; /* lent by the configuration, static, or the arena */
+    const char *text; /* REFUSE: a sentence for the sender, in the arena or static; else NULL */
+} sluice_verdict;
+
+/* One arrival; each group of fields is written by one stage only. Spans are lent by the batch. */
+typedef struct sluice_sample {
+    /* ingest */
+    int64_t arrived_us; /* microseconds since 1970, never smaller than the sample before          */
+    uint32_t i_producer; /* number of the producer in the durable state */
+    /* engine: given to accepted samples only, in order of arrival */
+    uint64_t offset;
+    /* decode */
+    sluice_span wire; /* the Sample message exactly as it came */
+    sluice_span id, source, media_type, encoder, payload;
+    int64_t event_time_us;
+    double cost;
+    /* features */
+    sluice_features features;
+    /* duplicate */
+    sluice_match match;
+    /* decide; decode and features set REFUSE with reason and text, which later stages leave alone
+     */
+    sluice_verdict verdict;
+} sluice_sample;
+
+/* What came in one message. The arrays are sized once and reused from message to message. */
+typedef struct sluice_batch {
+    sluice_sample *samples; /* [SLUICE_LIMIT_BATCH_SAMPLES] */
+    uint32_t n_samples;
+    uint64_t first_sequence; /* place of samples[0] in its producer */
+    sluice_arena *arena; /* lends what the samples point to, until the next decode             */
+    struct sl_features *features; /* scratch of the features stage, opened on first use */
+} sluice_batch;
+
+SLUICE_MUST_USE sluice_status sluice_batch_open(sluice_batch **out); /* Gives *out     */
+void sluice_batch_close(sluice_batch **batch_p);                     /* Takes; NULL ok */
+
+/* sluice_batch_decode - finds the samples of one encoded sluice.v1.Batch.
+ *
+ * batch    Reset first, so what it lent before is gone.
+ * bytes    Borrows until the next decode of this batch: `wire` points into it.
+ * Returns  OK: every sample is there; a sample that breaks a rule of its own has decision REFUSE,
+ *          its reason and a text. BADSAMPLE or TOOBIG: the frame as a whole cannot be walked, holds
+ *          more than SLUICE_LIMIT_BATCH_SAMPLES or would need more than 4 x its size to parse; the
+ *          batch is empty and `why` says so.
+ * Threads  Pure; any thread, one batch each. */
+SLUICE_MUST_USE sluice_status sluice_batch_decode(sluice_batch *batch, sluice_span bytes,
+                                                  sluice_message *why);
+
+#endif

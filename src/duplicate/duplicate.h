@@ -1,0 +1,52 @@
+/* duplicate.h - whether a kept sample already represents this one, and which. */
+#ifndef SL_DUPLICATE_H
+#define SL_DUPLICATE_H
+
+#include "status.h"
+#include "sluice/config.h"
+#include "sluice/sample.h"
+
+typedef struct sl_duplicate sl_duplicate; /* opaque; one writer */
+
+SLUICE_MUST_USE sluice_status sl_duplicate_open(const sluice_config *config, sl_duplicate **out,
+                                                sluice_message *why);
+void sl_duplicate_close(sl_duplicate **duplicate_p);
+
+/* Brings the memory that a probe of this sample will touch closer; changes nothing. */
+void sl_duplicate_prefetch(const sl_duplicate *duplicate, const sluice_sample *sample);
+
+/* Highest similarity, then smallest offset; between methods exact, then text. of_id and of_source
+ * are lent until the next apply. `offset` of the sample is the offset it would get (the log's end).
+ */
+void sl_duplicate_probe(const sl_duplicate *duplicate, const sluice_sample *sample,
+                        sluice_match *match);
+
+/* Remembers a judged sample if it was kept or flagged; cannot fail. */
+void sl_duplicate_apply(sl_duplicate *duplicate, const sluice_sample *sample);
+
+bool sl_duplicate_forget(sl_duplicate *duplicate, uint64_t offset);
+uint64_t
+sl_duplicate_oldest(const sl_duplicate *duplicate); /* UINT64_MAX if nothing is remembered */
+
+/* The durable form of what apply would remember, and its way back. */
+SLUICE_MUST_USE sluice_status sl_duplicate_row_write(const sluice_sample *sample,
+                                                     sluice_bytes *out);
+SLUICE_MUST_USE sluice_status sl_duplicate_row_read(sl_duplicate *duplicate, sluice_span row,
+                                                    uint64_t *offset);
+
+bool sl_duplicate_validate(const sl_duplicate *duplicate, const char **reason);
+
+/* What a budget buys, before opening: rows each method remembers for ids of `id_bytes`. */
+typedef struct sl_duplicate_plan {
+    uint64_t exact_rows, text_rows; /* at least this many                                     */
+    double exact_row_bytes, text_row_bytes;
+} sl_duplicate_plan;
+sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_bytes);
+
+/* What is remembered now. */
+typedef struct sl_duplicate_usage {
+    uint64_t rows, rows_max, bytes, bytes_max, evicted;
+} sl_duplicate_usage;
+sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_method method);
+
+#endif

@@ -1,0 +1,28 @@
+/* features.h - which features a sample gets, by its media type. */
+#ifndef SL_FEATURES_H
+#define SL_FEATURES_H
+
+#include "status.h"
+#include "sluice/config.h"
+#include "sluice/sample.h"
+
+/* What decides the text features of one profile; all of it is of class `state`. */
+typedef struct sl_text_settings {
+    sluice_shingle shingle;
+    float threshold; /* estimated Jaccard at which two texts are duplicates, (0, 1]          */
+    uint8_t n_bands; /* of band_rows coordinates each; n_bands x band_rows <= 128            */
+    uint8_t band_rows;
+    bool fold_chinese;
+} sl_text_settings;
+
+/* The settings of a profile (not AUTO) under a configuration's overrides. */
+sl_text_settings sl_text_settings_of(const sluice_config *config, sluice_profile profile);
+
+/* Fills sample->features from sample->payload, or sets verdict REFUSE with a reason. `scratch` is
+ * one per thread. Pure. */
+typedef struct sl_features sl_features; /* scratch memory of one thread */
+SLUICE_MUST_USE sluice_status sl_features_open(const sluice_config *config, sl_features **out);
+void sl_features_close(sl_features **features_p);
+void sl_features_make(sl_features *features, sluice_sample *sample);
+
+#endif

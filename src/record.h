@@ -1,0 +1,25 @@
+/* record.h - a verdict as Annotation bytes and as the JSON verdict record, by the same names. */
+#ifndef SL_RECORD_H
+#define SL_RECORD_H
+
+#include "status.h"
+#include "sluice/sample.h"
+
+/* The verdict of a judged sample as one encoded `annotations` field (tag 15) of a Sample: appending
+ * it to the sample's bytes annotates the sample. */
+SLUICE_MUST_USE sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out);
+
+/* The JSON verdict record of design 10: one object, no newline; members in fixed order, numbers in
+ * shortest form that reads back, so equal verdicts are equal bytes. */
+SLUICE_MUST_USE sluice_status sl_record_json(const sluice_sample *sample, sluice_bytes *out);
+
+/* The same record from an annotated sample's bytes (its last annotation), for recv and explain. */
+SLUICE_MUST_USE sluice_status sl_record_json_of_wire(sluice_span annotated_sample,
+                                                     sluice_bytes *out);
+
+/* An annotated sample as the JSONL line that `filter` writes: the members of the input form and
+ * "sluice": {verdict} (left out if bare). No newline. */
+SLUICE_MUST_USE sluice_status sl_record_jsonl_of_wire(sluice_span annotated_sample, bool bare,
+                                                      sluice_bytes *out);
+
+#endif

@@ -1,0 +1,52 @@
+/* client.h - blocking client of the verbs: a producer and a consumer over one DEALER socket each.
+ */
+#ifndef SL_CLIENT_H
+#define SL_CLIENT_H
+
+#include "wire/session.h"
+
+typedef struct sl_client_options {
+    const char *endpoint;   /* "tcp://127.0.0.1:5570"                                         */
+    const char *key_file;   /* client key for CURVE (made by keygen), NULL = plain            */
+    const char *server_key; /* file with the server's public key, needed with key_file        */
+    uint32_t timeout_ms;    /* of one answer; 0 = 10 s                                        */
+} sl_client_options;
+
+/* Producer: HELLO on open; put() returns as soon as the window allows; acknowledgements are read
+ * meanwhile. Reconnects and resends from next_sequence by itself until timeout_ms passes without
+ * any answer: keeps a copy of what is unacknowledged, at most the window. */
+typedef struct sl_producer sl_producer;
+SLUICE_MUST_USE sluice_status sl_producer_open(const sl_client_options *options, const char *name,
+                                               sl_producer **out, sluice_message *why);
+void sl_producer_close(sl_producer **producer_p);
+uint64_t sl_producer_next_sequence(const sl_producer *producer); /* where this producer goes on   */
+uint32_t sl_producer_max_batch(const sl_producer *producer);
+/* `batch` is an encoded Batch of `count` samples, the next ones in sequence. */
+SLUICE_MUST_USE sluice_status sl_producer_put(sl_producer *producer, sluice_span batch,
+                                              uint32_t count, sluice_message *why);
+/* Waits until everything put is acknowledged. */
+SLUICE_MUST_USE sluice_status sl_producer_flush(sl_producer *producer, sluice_message *why);
+typedef struct sl_producer_counts {
+    uint64_t sent, acknowledged, kept, flagged, dropped, refused, redelivered;
+} sl_producer_counts;
+sl_producer_counts sl_producer_counts_of(const sl_producer *producer);
+/* Called for every fault of an ACK, during put and flush. */
+typedef void sl_producer_fault(void *context, const sl_fault *fault);
+void sl_producer_on_fault(sl_producer *producer, sl_producer_fault *fault, void *context);
+
+/* Consumer. */
+typedef struct sl_consumer sl_consumer;
+SLUICE_MUST_USE sluice_status sl_consumer_open(const sl_client_options *options, sl_consumer **out,
+                                               sluice_message *why);
+void sl_consumer_close(sl_consumer **consumer_p);
+/* One FETCH; `batch` is lent until the next call. AGAIN: nothing within wait_ms (records filled
+ * in). */
+SLUICE_MUST_USE sluice_status sl_consumer_fetch(sl_consumer *consumer, const sl_fetch *fetch,
+                                                sl_records *records, sluice_span *batch,
+                                                sluice_message *why);
+SLUICE_MUST_USE sluice_status sl_consumer_commit(sl_consumer *consumer, const sl_commit *commit,
+                                                 uint64_t *floor_offset, sluice_message *why);
+SLUICE_MUST_USE sluice_status sl_consumer_reject(sl_consumer *consumer, const sl_reject *reject,
+                                                 sluice_message *why);
+
+#endif

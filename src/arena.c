@@ -96,6 +96,11 @@ void *sl_arena_alloc(sl_arena *arena, size_t size)
     return result;
 }
 
+void sl_arena_allow(sl_arena *arena, size_t extra_bytes)
+{
+    arena->cap += extra_bytes;
+}
+
 size_t sl_arena_used(const sl_arena *arena)
 {
     return arena->used;

@@ -17,6 +17,10 @@ void sl_arena_reset(sl_arena *arena, size_t cap_bytes);
 /* Lends `size` bytes aligned to 16 until the next reset; NULL once the cap is reached or the
  * machine has no memory left: the caller says which sample was too large. */
 void *sl_arena_alloc(sl_arena *arena, size_t size);
+
+/* Raises the cap: what a later stage adds is bounded by that stage, not by the size of the input.
+ */
+void sl_arena_allow(sl_arena *arena, size_t extra_bytes);
 size_t sl_arena_used(const sl_arena *arena);
 
 /* Lends a copy of the span; false as for alloc. */

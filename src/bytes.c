@@ -139,7 +139,10 @@ uint64_t sl_reader_varint(sl_reader *reader)
         uint8_t byte = *reader->at++;
         value |= (uint64_t)(byte & 0x7f) << shift;
         if ((byte & 0x80) == 0) {
-            return shift == 63 && byte > 1 ? (reader->bad = true, 0) : value;
+            if (shift == 63 && byte > 1) {
+                break;
+            }
+            return value;
         }
     }
     reader->bad = true;

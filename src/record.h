@@ -22,4 +22,13 @@ SLUICE_MUST_USE sluice_status sl_record_json_of_wire(sluice_span annotated_sampl
 SLUICE_MUST_USE sluice_status sl_record_jsonl_of_wire(sluice_span annotated_sample, bool bare,
                                                       sluice_bytes *out);
 
+/* The value behind an annotated sample's bytes, as it was judged by the last filter: its fields,
+ * offset, verdict and match. Not on the wire and so not here: match.of_offset (UINT64_MAX),
+ * features, arrival and producer. BADSAMPLE without an annotation.
+ *
+ * annotated_sample  Borrows: spans of `out` lie in it.
+ * arena             Lends the rest; reset by the caller, with room for 4 x the size at least. */
+SLUICE_MUST_USE sluice_status sl_record_sample_of_wire(sluice_span annotated_sample,
+                                                       sluice_arena *arena, sluice_sample *out);
+
 #endif

@@ -30,9 +30,10 @@ SLUICE_MUST_USE sluice_status sluice_batch_features(sluice_batch *batch,
 
 /* sluice_engine_run - judges the samples of a batch in order, applying each before the next.
  *
- * batch    `arrived_us` and `i_producer` set, features made. Gives offset, match and verdict to
- * every accepted sample; refused and redelivered ones get no offset (UINT64_MAX; a redelivered one
- * carries the offset of the first in match.of_offset). */
+ * batch    `arrived_us` and `i_producer` set, features made. Every accepted sample gets the next
+ *          offset, its match and its verdict. A refused one has no offset (UINT64_MAX). A
+ * redelivered one (match.redelivered) gets the offset and the verdict that it got the first time,
+ * no new place in the order, and is not applied. */
 void sluice_engine_run(sluice_engine *engine, sluice_batch *batch);
 
 /* sluice_engine_apply - the one mutator: what one judged sample leaves behind. Cannot fail. Replay

@@ -6,10 +6,10 @@
 
 #if defined(__GNUC__)
 #define SLUICE_MUST_USE              __attribute__((warn_unused_result))
-#define SLUICE_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define SLUICE_PRINTF(i_format, i_first) __attribute__((format(printf, i_format, i_first)))
 #else
 #define SLUICE_MUST_USE
-#define SLUICE_PRINTF(format, first)
+#define SLUICE_PRINTF(i_format, i_first)
 #endif
 
 typedef enum sluice_status {

@@ -16,19 +16,28 @@ void sl_duplicate_close(sl_duplicate **duplicate_p);
 void sl_duplicate_prefetch(const sl_duplicate *duplicate, const sluice_sample *sample);
 
 /* Highest similarity, then smallest offset; between methods exact, then text. of_id and of_source
- * are lent until the next apply. `offset` of the sample is the offset it would get (the log's end).
+ * are lent until the next apply or forget. `offset` of the sample is the offset it would get (the
+ * log's end).
  */
 void sl_duplicate_probe(const sl_duplicate *duplicate, const sluice_sample *sample,
                         sluice_match *match);
 
-/* Remembers a judged sample if it was kept or flagged; cannot fail. */
+/* Remembers a judged sample if it was kept or flagged; cannot fail. Samples come in order of
+ * offset; one at or below the last sample applied or row read is known already and changes nothing.
+ */
 void sl_duplicate_apply(sl_duplicate *duplicate, const sluice_sample *sample);
 
+/* Erases what every method remembers of the sample; false if nothing was. The state is then what
+ * the remaining rows alone would make. The next probe or apply closes the gaps of all
+ * samples forgotten before it at once, in a time that grows with the rows (0.3 s for 1e6). */
 bool sl_duplicate_forget(sl_duplicate *duplicate, uint64_t offset);
-uint64_t
-sl_duplicate_oldest(const sl_duplicate *duplicate); /* UINT64_MAX if nothing is remembered */
 
-/* The durable form of what apply would remember, and its way back. */
+/* Smallest offset that a sample to come may still be told of; UINT64_MAX if there is none. */
+uint64_t sl_duplicate_oldest(const sl_duplicate *duplicate);
+
+/* The durable form of what apply would remember (nothing for a sample that is not), and its way
+ * back, in the order in which rows were written. BADSAMPLE: not a row, or out of order; nothing
+ * changed. */
 SLUICE_MUST_USE sluice_status sl_duplicate_row_write(const sluice_sample *sample,
                                                      sluice_bytes *out);
 SLUICE_MUST_USE sluice_status sl_duplicate_row_read(sl_duplicate *duplicate, sluice_span row,
@@ -36,7 +45,8 @@ SLUICE_MUST_USE sluice_status sl_duplicate_row_read(sl_duplicate *duplicate, slu
 
 bool sl_duplicate_validate(const sl_duplicate *duplicate, const char **reason);
 
-/* What a budget buys, before opening: rows each method remembers for ids of `id_bytes`. */
+/* What a budget buys, before opening: rows each method remembers for ids of `id_bytes` and sources
+ * of 8 bytes, both hashes and a sketch. */
 typedef struct sl_duplicate_plan {
     uint64_t exact_rows, text_rows; /* at least this many                                     */
     double exact_row_bytes, text_row_bytes;
@@ -45,7 +55,9 @@ sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_
 
 /* What is remembered now. */
 typedef struct sl_duplicate_usage {
-    uint64_t rows, rows_max, bytes, bytes_max, evicted;
+    uint64_t rows, rows_max;   /* most of the present mean length that fit                        */
+    uint64_t bytes, bytes_max; /* of rows; the table's share of the memory is not in it           */
+    uint64_t evicted;          /* rows, since open                                                */
 } sl_duplicate_usage;
 sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_method method);
 

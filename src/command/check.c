@@ -1,0 +1,328 @@
+/* check.c - sluice check: what is wrong with a configuration, and what it buys. */
+#include "command/command.h"
+#include "command/progress.h"
+#include "command/settings.h"
+#include "bytes.h"
+#include "duplicate/duplicate.h"
+
+#include <jansson.h>
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SL_CHECK_ID_BYTES        32  /* ids of which the plan is made              */
+#define SL_CHECK_ROWS_PER_SECOND 1e6 /* at a restart; tests/bench/RESULTS.md       */
+#define SL_CHECK_WARNINGS        8
+#define SL_CHECK_LISTENERS       5
+
+static const char usage[] =
+    "usage: sluice check [-c FILE] [--set KEY=VALUE]... [--json] [--print-defaults]\n"
+    "\n"
+    "Reports every error of a configuration at once, with line and column; then how many texts "
+    "the\n"
+    "memory remembers, how long a restart takes, and what the adapters do not promise.\n"
+    "\n"
+    "  -c FILE           YAML; - = standard input. Without it: the defaults\n"
+    "  --set KEY=VALUE   over the file, VALUE in YAML; can be repeated\n"
+    "  --json            everything as one JSON object on standard output\n"
+    "  --print-defaults  every key, explained, with the value it has after -c and --set\n"
+    "\n"
+    "Exit codes: 0 good, 64 usage, 78 an error in the configuration.\n";
+
+typedef struct check_options {
+    sl_settings settings;
+    bool json, print;
+} check_options;
+
+typedef struct check_findings {
+    sl_settings_faults *faults;
+    sluice_message warnings[SL_CHECK_WARNINGS];
+    uint32_t n_warnings;
+    sluice_message exposed; /* "" or why `run` would not start */
+    sl_duplicate_plan plan;
+} check_findings;
+
+static void warn(check_findings *findings, const char *subject, const char *text)
+{
+    if (findings->n_warnings < SL_CHECK_WARNINGS) {
+        sluice_message *warning = &findings->warnings[findings->n_warnings++];
+        snprintf(warning->text, sizeof warning->text, "%s: %s", subject, text);
+    }
+}
+
+/* ---- what is found ---- */
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Reachable from another machine. */
+static bool is_exposed(const char *endpoint)
+{
+    const char *host = starts_with(endpoint, "tcp://") ? endpoint + 6 : endpoint;
+    if (endpoint[0] == '\0' || starts_with(endpoint, "ipc://") ||
+        starts_with(endpoint, "inproc://")) {
+        return false;
+    }
+    return !starts_with(host, "127.") && !starts_with(host, "localhost:") &&
+           !starts_with(host, "[::1]:");
+}
+
+static void look_at_listeners(const sluice_config *config, check_findings *findings)
+{
+    const char *listeners[SL_CHECK_LISTENERS] = {config->listen.ingest, config->listen.egress,
+                                                 config->listen.pull, config->listen.push,
+                                                 config->listen.http};
+    static const char *const names[SL_CHECK_LISTENERS] = {
+        "listen.ingest", "listen.egress", "listen.pull", "listen.push", "listen.http"};
+    bool keys = config->security.server_key[0] != '\0';
+    for (uint32_t i = 0; i < SL_CHECK_LISTENERS; i++) {
+        if (!is_exposed(listeners[i])) {
+            continue;
+        }
+        if (config->security.insecure && !keys) {
+            warn(findings, names[i],
+                 "can be reached from other machines by anybody (security.insecure: true)");
+        } else if (!keys && findings->exposed.text[0] == '\0') {
+            snprintf(findings->exposed.text, sizeof findings->exposed.text,
+                     "%s: \"%.100s\" can be reached from other machines; expected a loopback "
+                     "address, security.server_key, or security.insecure: true",
+                     names[i], listeners[i]);
+        }
+    }
+}
+
+static void look_at_promises(const sluice_config *config, check_findings *findings)
+{
+    sluice_config defaults;
+    sluice_config_default(&defaults);
+    if (config->listen.pull[0] != '\0') {
+        warn(findings, "listen.pull",
+             "a PUSH sender is not acknowledged; what is lost before it arrives here stays lost");
+    }
+    if (config->listen.push[0] != '\0') {
+        warn(findings, "listen.push",
+             "a PULL receiver does not commit; what is lost behind here stays lost");
+    }
+    if (config->spool.sync_os) {
+        warn(findings, "spool.sync", "with os a power cut can lose acknowledged samples");
+    }
+    if (config->listen.http[0] != '\0' && strcmp(config->listen.http, defaults.listen.http) != 0) {
+        warn(findings, "listen.http", "comes in a later version; nothing listens there");
+    }
+}
+
+static void look(const sluice_config *config, check_findings *findings)
+{
+    look_at_listeners(config, findings);
+    look_at_promises(config, findings);
+    if (config->duplicate.enabled) {
+        findings->plan = sl_duplicate_plan_of(config, SL_CHECK_ID_BYTES);
+    } else {
+        warn(findings, "duplicate.enabled", "is false; nothing is dropped");
+    }
+}
+
+static bool is_bad(const check_findings *findings)
+{
+    return findings->faults->n > 0 || findings->exposed.text[0] != '\0';
+}
+
+static double restart_seconds(const check_findings *findings)
+{
+    return (double)(findings->plan.exact_rows + findings->plan.text_rows) /
+           SL_CHECK_ROWS_PER_SECOND;
+}
+
+/* ---- how it is said ---- */
+
+static void print_method(const char *name, uint64_t rows, double row_bytes, uint64_t memory,
+                         FILE *file)
+{
+    char count[32], bytes[32];
+    fprintf(file, "  %-6s %15s texts in %s (%.0f bytes each)\n", name,
+            sl_progress_count(rows, count, sizeof count),
+            sl_progress_bytes((double)memory, bytes, sizeof bytes), row_bytes);
+}
+
+static void print_findings(const sluice_config *config, const check_findings *findings)
+{
+    char seconds[40];
+    sl_settings_print(findings->faults, stderr);
+    if (findings->exposed.text[0] != '\0') {
+        fprintf(stderr, "%s\n", findings->exposed.text);
+    }
+    if (is_bad(findings)) {
+        return;
+    }
+    printf("The configuration is good.\n");
+    if (config->duplicate.enabled) {
+        printf("Memory remembers, at least (ids of %d bytes):\n", SL_CHECK_ID_BYTES);
+        print_method("exact", findings->plan.exact_rows, findings->plan.exact_row_bytes,
+                     config->duplicate.exact_memory, stdout);
+        print_method("near", findings->plan.text_rows, findings->plan.text_row_bytes,
+                     config->duplicate.text_memory, stdout);
+        printf("A restart with all of it in use takes about %s (at %.0f rows/s).\n",
+               sl_progress_duration(restart_seconds(findings), seconds, sizeof seconds),
+               SL_CHECK_ROWS_PER_SECOND);
+    }
+    for (uint32_t i = 0; i < findings->n_warnings; i++) {
+        printf("warning: %s\n", findings->warnings[i].text);
+    }
+}
+
+static json_t *fault_json(const sl_settings_fault *fault)
+{
+    json_t *object = json_object();
+    if (fault->file != NULL) {
+        json_object_set_new(object, "file", json_string(fault->file));
+        json_object_set_new(object, "line", json_integer(fault->error.line));
+        json_object_set_new(object, "column", json_integer(fault->error.column));
+    } else {
+        json_object_set_new(object, "set", json_string(fault->assignment));
+    }
+    json_object_set_new(object, "text", json_string(fault->error.text));
+    return object;
+}
+
+static json_t *method_json(uint64_t rows, double row_bytes, uint64_t memory)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "rows", json_integer((json_int_t)rows));
+    json_object_set_new(object, "row_bytes", json_real(row_bytes));
+    json_object_set_new(object, "memory", json_integer((json_int_t)memory));
+    return object;
+}
+
+static void print_json(const sluice_config *config, const check_findings *findings)
+{
+    json_t *object = json_object();
+    json_t *errors = json_array();
+    json_t *warnings = json_array();
+    const sl_settings_faults *faults = findings->faults;
+    for (uint32_t i = 0; i < faults->n && i < SL_SETTINGS_FAULTS; i++) {
+        json_array_append_new(errors, fault_json(&faults->fault[i]));
+    }
+    if (findings->exposed.text[0] != '\0') {
+        json_t *exposed = json_object();
+        json_object_set_new(exposed, "text", json_string(findings->exposed.text));
+        json_array_append_new(errors, exposed);
+    }
+    for (uint32_t i = 0; i < findings->n_warnings; i++) {
+        json_array_append_new(warnings, json_string(findings->warnings[i].text));
+    }
+    json_object_set_new(object, "good", json_boolean(!is_bad(findings)));
+    json_object_set_new(object, "errors", errors);
+    json_object_set_new(object, "warnings", warnings);
+    if (config->duplicate.enabled && !is_bad(findings)) {
+        json_object_set_new(object, "exact",
+                            method_json(findings->plan.exact_rows, findings->plan.exact_row_bytes,
+                                        config->duplicate.exact_memory));
+        json_object_set_new(object, "text",
+                            method_json(findings->plan.text_rows, findings->plan.text_row_bytes,
+                                        config->duplicate.text_memory));
+        json_object_set_new(object, "restart_seconds", json_real(restart_seconds(findings)));
+    }
+    json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+    putchar('\n');
+    json_decref(object);
+}
+
+static int print_values(const sluice_config *config)
+{
+    sluice_bytes printed = {0};
+    bool good = sluice_config_print(config, &printed) == SLUICE_OK &&
+                fwrite(printed.data, 1, printed.size, stdout) == printed.size;
+    sl_bytes_fini(&printed);
+    return good ? SL_EXIT_OK : SL_EXIT_FAILED;
+}
+
+/* ---- the command line ---- */
+
+static int refuse_usage(const char *what, const char *have)
+{
+    fprintf(stderr, "sluice check: %s%s\nTry: sluice check --help\n", what, have);
+    return SL_EXIT_USAGE;
+}
+
+enum { OPTION_SET = 256, OPTION_JSON, OPTION_PRINT, OPTION_REPLAY, OPTION_HELP };
+
+static const struct option long_options[] = {
+    {"config", required_argument, NULL, 'c'},
+    {"set", required_argument, NULL, OPTION_SET},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"print-defaults", no_argument, NULL, OPTION_PRINT},
+    {"replay", required_argument, NULL, OPTION_REPLAY},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+/* -1: go on; else the exit code. */
+static int parse_options(int argc, char **argv, check_options *options)
+{
+    int option;
+    optind = 0;
+    opterr = 0;
+    while ((option = getopt_long(argc, argv, ":c:", long_options, NULL)) != -1) {
+        if (option == 'c') {
+            options->settings.file = optarg;
+        } else if (option == OPTION_SET) {
+            if (!sl_settings_assign(&options->settings, optarg)) {
+                return refuse_usage("too many --set", "");
+            }
+        } else if (option == OPTION_JSON) {
+            options->json = true;
+        } else if (option == OPTION_PRINT) {
+            options->print = true;
+        } else if (option == OPTION_REPLAY) {
+            return refuse_usage("--replay: not in this version", "");
+        } else if (option == OPTION_HELP) {
+            fputs(usage, stdout);
+            return SL_EXIT_OK;
+        } else {
+            return refuse_usage(option == ':' ? "a value is missing behind " : "unknown option ",
+                                argv[optind - 1]);
+        }
+    }
+    return optind < argc ? refuse_usage("unexpected ", argv[optind]) : -1;
+}
+
+static int check(const check_options *options, check_findings *findings)
+{
+    sluice_config config;
+    sluice_status status = sl_settings_load(&options->settings, &config, findings->faults);
+    if (status == SLUICE_E_NOMEM) {
+        fprintf(stderr, "sluice check: no memory\n");
+        return SL_EXIT_FAILED;
+    }
+    if (options->print && status == SLUICE_OK) {
+        return print_values(&config);
+    }
+    look(&config, findings);
+    if (options->json) {
+        print_json(&config, findings);
+    } else {
+        print_findings(&config, findings);
+    }
+    return is_bad(findings) ? SL_EXIT_CONFIG : SL_EXIT_OK;
+}
+
+int sl_command_check(int argc, char **argv)
+{
+    check_options options = {0};
+    check_findings findings = {0};
+    int exit_code = parse_options(argc, argv, &options);
+    if (exit_code >= 0) {
+        return exit_code;
+    }
+    findings.faults = calloc(1, sizeof *findings.faults);
+    if (findings.faults == NULL) {
+        fprintf(stderr, "sluice check: no memory\n");
+        return SL_EXIT_FAILED;
+    }
+    exit_code = check(&options, &findings);
+    free(findings.faults);
+    return exit_code;
+}

@@ -1,0 +1,25 @@
+/* portfolio.h - what became of the samples of each source. */
+#ifndef SL_PORTFOLIO_H
+#define SL_PORTFOLIO_H
+
+#include "status.h"
+#include "sluice/engine.h"
+
+typedef struct sl_portfolio sl_portfolio;
+
+SLUICE_MUST_USE sluice_status sl_portfolio_open(sl_portfolio **out); /* Gives *out     */
+void sl_portfolio_close(sl_portfolio **portfolio_p);                 /* Takes; NULL ok */
+
+/* Counts a judged sample under its source, or under "(other)" once SLUICE_LIMIT_SOURCES names are
+ * known. Cannot fail: the memory is there since open. */
+void sl_portfolio_apply(sl_portfolio *portfolio, const sluice_sample *sample);
+
+uint32_t sl_portfolio_n_sources(const sl_portfolio *portfolio);
+sluice_source_counts sl_portfolio_source(const sl_portfolio *portfolio, uint32_t i_source);
+
+SLUICE_MUST_USE sluice_status sl_portfolio_save(const sl_portfolio *portfolio, sluice_bytes *out);
+/* Takes the place of what was counted. CORRUPT: nothing changed. */
+SLUICE_MUST_USE sluice_status sl_portfolio_load(sl_portfolio *portfolio, sluice_span saved);
+bool sl_portfolio_validate(const sl_portfolio *portfolio, const char **reason);
+
+#endif

@@ -1,0 +1,195 @@
+/* duplicate.c - whether a kept sample already represents this one, and which.
+ *
+ *   probe    sample -> exact --hit--> match (redelivered, or similarity 1)
+ *                        | none
+ *                        v
+ *                       text --hit--> match (estimated Jaccard)
+ *                        | none
+ *                        v
+ *                       no duplicate
+ *   apply    kept or flagged -> a row in every method that the sample has features for
+ *
+ * Star rule: a sample is compared with kept ones only, and what is dropped leaves nothing behind.
+ * So no dropped sample lacks a kept one at or above the threshold, and there are no chains.
+ * Why nothing is refreshed: a representative ages by its own place in the log; so what is found
+ * depends on the log alone, not on what asked for it, and sharded runs agree.
+ * Why one index a method, each with bytes of its own: a flood of one kind cannot evict another. */
+#include "duplicate/duplicate.h"
+
+#include "duplicate/durable.h"
+#include "duplicate/exact.h"
+#include "duplicate/text.h"
+
+#include <stdlib.h>
+
+struct sl_duplicate {
+    sl_exact *exact; /* NULL, like text: nothing is remembered (duplicate.enabled: false)         */
+    sl_text *text;
+    sl_window window;
+    uint64_t next_offset;    /* behind the last sample applied or row read                        */
+    int64_t last_arrived_us; /* of it                                                             */
+};
+
+sluice_status sl_duplicate_open(const sluice_config *config, sl_duplicate **out,
+                                sluice_message *why)
+{
+    *out = NULL;
+    sl_duplicate *duplicate = calloc(1, sizeof *duplicate);
+    if (duplicate == NULL) {
+        return sluice_fail(why, SLUICE_E_NOMEM, "duplicate: no memory");
+    }
+    duplicate->window =
+        (sl_window){config->duplicate.window_samples, config->duplicate.window_age_us};
+    duplicate->last_arrived_us = INT64_MIN;
+    sluice_status status = SLUICE_OK;
+    if (config->duplicate.enabled) {
+        status = sl_exact_open(config, &duplicate->exact, why);
+        status = status != SLUICE_OK ? status : sl_text_open(config, &duplicate->text, why);
+    }
+    if (status != SLUICE_OK) {
+        sl_duplicate_close(&duplicate);
+        return status;
+    }
+    *out = duplicate;
+    return SLUICE_OK;
+}
+
+void sl_duplicate_close(sl_duplicate **duplicate_p)
+{
+    if (*duplicate_p != NULL) {
+        sl_text_close(&(*duplicate_p)->text);
+        sl_exact_close(&(*duplicate_p)->exact);
+        free(*duplicate_p);
+        *duplicate_p = NULL;
+    }
+}
+
+static bool is_enabled(const sl_duplicate *duplicate)
+{
+    return duplicate->exact != NULL;
+}
+
+void sl_duplicate_prefetch(const sl_duplicate *duplicate, const sluice_sample *sample)
+{
+    if (is_enabled(duplicate)) {
+        sl_exact_prefetch(duplicate->exact, sample);
+        sl_text_prefetch(duplicate->text, sample);
+    }
+}
+
+void sl_duplicate_probe(const sl_duplicate *duplicate, const sluice_sample *sample,
+                        sluice_match *match)
+{
+    *match = (sluice_match){.method = SLUICE_METHOD_NONE};
+    if (is_enabled(duplicate) && !sl_exact_probe(duplicate->exact, sample, match)) {
+        (void)sl_text_probe(duplicate->text, sample, match);
+    }
+}
+
+static bool is_remembered(const sluice_sample *sample)
+{
+    sluice_decision decision = sample->verdict.decision;
+    return (decision == SLUICE_KEEP || decision == SLUICE_FLAG) && sample->features.has != 0;
+}
+
+static void insert(sl_duplicate *duplicate, const sluice_sample *sample)
+{
+    if (is_enabled(duplicate)) {
+        sl_exact_insert(duplicate->exact, sample);
+        sl_text_insert(duplicate->text, sample);
+    }
+}
+
+static void advance(sl_duplicate *duplicate, const sluice_sample *sample)
+{
+    duplicate->next_offset = sample->offset + 1;
+    duplicate->last_arrived_us = sample->arrived_us;
+}
+
+void sl_duplicate_apply(sl_duplicate *duplicate, const sluice_sample *sample)
+{
+    bool has_place = sample->verdict.decision != SLUICE_REFUSE && !sample->match.redelivered;
+    if (!has_place || sample->offset < duplicate->next_offset) {
+        return;
+    }
+    SLUICE_ASSERT(sample->offset != UINT64_MAX);
+    if (is_remembered(sample)) {
+        insert(duplicate, sample);
+    }
+    advance(duplicate, sample);
+}
+
+bool sl_duplicate_forget(sl_duplicate *duplicate, uint64_t offset)
+{
+    if (!is_enabled(duplicate)) {
+        return false;
+    }
+    bool in_exact = sl_exact_forget(duplicate->exact, offset);
+    bool in_text = sl_text_forget(duplicate->text, offset);
+    return in_exact || in_text;
+}
+
+uint64_t sl_duplicate_oldest(const sl_duplicate *duplicate)
+{
+    if (!is_enabled(duplicate)) {
+        return UINT64_MAX;
+    }
+    sl_horizon horizon =
+        sl_window_horizon(&duplicate->window, duplicate->next_offset, duplicate->last_arrived_us);
+    uint64_t exact = sl_index_oldest(sl_exact_index(duplicate->exact), &horizon);
+    uint64_t text = sl_index_oldest(sl_text_index(duplicate->text), &horizon);
+    return exact < text ? exact : text;
+}
+
+sluice_status sl_duplicate_row_write(const sluice_sample *sample, sluice_bytes *out)
+{
+    return is_remembered(sample) ? sl_durable_write(sample, out) : SLUICE_OK;
+}
+
+sluice_status sl_duplicate_row_read(sl_duplicate *duplicate, sluice_span row, uint64_t *offset)
+{
+    *offset = 0;
+    sluice_sample sample;
+    SLUICE_TRY(sl_durable_read(row, &sample));
+    if (sample.offset < duplicate->next_offset) {
+        return SLUICE_E_BADSAMPLE; /* out of order */
+    }
+    insert(duplicate, &sample);
+    advance(duplicate, &sample);
+    *offset = sample.offset;
+    return SLUICE_OK;
+}
+
+bool sl_duplicate_validate(const sl_duplicate *duplicate, const char **reason)
+{
+    *reason = NULL;
+    return !is_enabled(duplicate) || (sl_exact_validate(duplicate->exact, reason) &&
+                                      sl_text_validate(duplicate->text, reason));
+}
+
+sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_bytes)
+{
+    if (!config->duplicate.enabled) {
+        return (sl_duplicate_plan){0};
+    }
+    sl_index_options exact = sl_exact_index_options(config);
+    sl_index_options text = sl_text_index_options(config);
+    sl_duplicate_plan plan = {.exact_rows = sl_index_rows_of(&exact, id_bytes),
+                              .text_rows = sl_index_rows_of(&text, id_bytes)};
+    plan.exact_row_bytes =
+        plan.exact_rows == 0 ? 0 : (double)config->duplicate.exact_memory / (double)plan.exact_rows;
+    plan.text_row_bytes =
+        plan.text_rows == 0 ? 0 : (double)config->duplicate.text_memory / (double)plan.text_rows;
+    return plan;
+}
+
+sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_method method)
+{
+    if (is_enabled(duplicate) && method == SLUICE_METHOD_EXACT) {
+        return sl_index_usage(sl_exact_index(duplicate->exact));
+    }
+    if (is_enabled(duplicate) && method == SLUICE_METHOD_TEXT) {
+        return sl_index_usage(sl_text_index(duplicate->text));
+    }
+    return (sl_duplicate_usage){0};
+}

@@ -1,0 +1,131 @@
+/* durable.c - the durable form of what the duplicate stage remembers of one sample.
+ *
+ *   | version 1 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v, source
+ * | | raw hash 16, if has RAW | normal hash 16, if has NORMAL | profile 1, sketch 128, if has
+ * SKETCH |
+ *
+ *   v = varint; integers are little-endian. 163 bytes and the names for a text of few arrivals.
+ *
+ * Why strict: a row comes back from a disk. What is not exactly a row is refused as a whole, so a
+ * damaged one can hide one sample and never makes a false duplicate of another. */
+#include "durable.h"
+
+#include "bytes.h"
+
+#define VERSION 1
+#define HAS_ALL (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
+
+static sluice_status write_span(sluice_span span, sluice_bytes *out)
+{
+    SLUICE_TRY(sl_bytes_put_varint(out, span.size));
+    return sl_bytes_append(out, span.data, span.size);
+}
+
+static sluice_status write_hash(const uint64_t *hash, sluice_bytes *out)
+{
+    SLUICE_TRY(sl_bytes_put_u64(out, hash[0]));
+    return sl_bytes_put_u64(out, hash[1]);
+}
+
+static sluice_status write_fields(const sluice_sample *sample, sluice_bytes *out)
+{
+    const sluice_features *features = &sample->features;
+    SLUICE_TRY(sl_bytes_put_u8(out, VERSION));
+    SLUICE_TRY(sl_bytes_put_u8(out, features->has & HAS_ALL));
+    SLUICE_TRY(sl_bytes_put_varint(out, sample->offset));
+    SLUICE_TRY(sl_bytes_put_u64(out, (uint64_t)sample->arrived_us));
+    SLUICE_TRY(sl_bytes_put_varint(out, sample->i_producer));
+    SLUICE_TRY(write_span(sample->id, out));
+    SLUICE_TRY(write_span(sample->source, out));
+    if (features->has & SLUICE_HAS_RAW) {
+        SLUICE_TRY(write_hash(features->raw_hash, out));
+    }
+    if (features->has & SLUICE_HAS_NORMAL) {
+        SLUICE_TRY(write_hash(features->normal_hash, out));
+    }
+    if (features->has & SLUICE_HAS_SKETCH) {
+        SLUICE_TRY(sl_bytes_put_u8(out, features->profile));
+        SLUICE_TRY(sl_bytes_append(out, features->sketch, sizeof features->sketch));
+    }
+    return SLUICE_OK;
+}
+
+sluice_status sl_durable_write(const sluice_sample *sample, sluice_bytes *out)
+{
+    size_t size = out->size;
+    sluice_status status = write_fields(sample, out);
+    if (status != SLUICE_OK) {
+        out->size = size;
+    }
+    return status;
+}
+
+static void read_hash(sl_reader *reader, uint64_t *hash)
+{
+    hash[0] = sl_reader_u64(reader);
+    hash[1] = sl_reader_u64(reader);
+}
+
+static void read_features(sl_reader *reader, sluice_features *features)
+{
+    if (features->has & SLUICE_HAS_RAW) {
+        read_hash(reader, features->raw_hash);
+    }
+    if (features->has & SLUICE_HAS_NORMAL) {
+        read_hash(reader, features->normal_hash);
+    }
+    if (features->has & SLUICE_HAS_SKETCH) {
+        features->profile = sl_reader_u8(reader);
+        sluice_span sketch = sl_reader_span(reader, sizeof features->sketch);
+        if (sketch.size == sizeof features->sketch) {
+            memcpy(features->sketch, sketch.data, sketch.size);
+        }
+    }
+}
+
+/* A size is checked before it is used: hostile ones reach 2^64. */
+static sluice_span read_name(sl_reader *reader, size_t limit)
+{
+    uint64_t size = sl_reader_varint(reader);
+    if (size > limit) {
+        reader->bad = true;
+        return (sluice_span){0};
+    }
+    return sl_reader_span(reader, (size_t)size);
+}
+
+static bool is_name(sluice_span name)
+{
+    return sl_utf8_valid(name) && (name.size == 0 || memchr(name.data, 0, name.size) == NULL);
+}
+
+static bool is_row(const sluice_sample *sample)
+{
+    const sluice_features *features = &sample->features;
+    bool has_profile =
+        features->profile > SLUICE_PROFILE_AUTO && features->profile < SLUICE_N_PROFILES;
+    return features->has != 0 && (features->has & ~HAS_ALL) == 0 && sample->offset != UINT64_MAX &&
+           sample->id.size > 0 && is_name(sample->id) && is_name(sample->source) &&
+           ((features->has & SLUICE_HAS_SKETCH) == 0 || has_profile);
+}
+
+sluice_status sl_durable_read(sluice_span row, sluice_sample *sample)
+{
+    *sample = (sluice_sample){0};
+    sl_reader reader = sl_reader_of(row);
+    bool known = sl_reader_u8(&reader) == VERSION;
+    sample->features.has = sl_reader_u8(&reader);
+    sample->offset = sl_reader_varint(&reader);
+    sample->arrived_us = (int64_t)sl_reader_u64(&reader);
+    uint64_t i_producer = sl_reader_varint(&reader);
+    sample->i_producer = (uint32_t)i_producer;
+    sample->id = read_name(&reader, SLUICE_LIMIT_ID_BYTES);
+    sample->source = read_name(&reader, SLUICE_LIMIT_SOURCE_BYTES);
+    read_features(&reader, &sample->features);
+    if (!known || reader.bad || reader.at != reader.end || i_producer > UINT32_MAX ||
+        !is_row(sample)) {
+        *sample = (sluice_sample){0};
+        return SLUICE_E_BADSAMPLE;
+    }
+    return SLUICE_OK;
+}

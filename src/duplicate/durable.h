@@ -1,0 +1,17 @@
+/* durable.h - the durable form of what the duplicate stage remembers of one sample. */
+#ifndef SL_DURABLE_H
+#define SL_DURABLE_H
+
+#include "status.h"
+#include "sluice/sample.h"
+
+/* Appends the row of a sample that has features; the format is at the head of durable.c. */
+SLUICE_MUST_USE sluice_status sl_durable_write(const sluice_sample *sample, sluice_bytes *out);
+
+/* sl_durable_read - the fields of a sample that a row holds; all others are zero.
+ *
+ * row      Borrows: id and source of `sample` point into it.
+ * Returns  BADSAMPLE for anything that sl_durable_write does not make; `sample` is then zero. */
+SLUICE_MUST_USE sluice_status sl_durable_read(sluice_span row, sluice_sample *sample);
+
+#endif

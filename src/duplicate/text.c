@@ -1,0 +1,314 @@
+/* text.c - finds kept texts whose shingle sets are nearly the same.
+ *
+ *   sketch u8[128]  | c0 .. c7 | c8 .. c15 | ...     bands of band_rows coordinates, one key each
+ *                        |          |
+ *                      key 0      key 1   ...        a key mixes in the profile and the band
+ *                        v          v
+ *                      places of rows that may share the band
+ *                        |  the band really is equal, the profile too, the window shows the row
+ *                        v
+ *                      n = agreeing coordinates of all 128 -> similarity >= threshold
+ *
+ *   payload of a row  | sketch 128 | low half of the normal hash 8 |   kind = profile, HAS_NORMAL
+ *
+ * Why bands: P(candidate | Jaccard s) = 1 - (1 - s^r)^b; b = 16, r = 8 puts the knee near s = 0.7.
+ * Why every candidate is verified: unverified bands are ruinous at low thresholds, and the verdict
+ * states a similarity.
+ * Why the band is compared again: only then is what is found a function of the live rows (table.c).
+ * Why the hash at threshold 1: 128 equal coordinates are also what 0.99 often looks like.
+ * Source: Broder 1997 (MinHash); Indyk and Motwani 1998 (LSH). */
+#include "text.h"
+
+#include "duplicate/agreement.h"
+#include "features/features.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NORMAL_BYTES  8
+#define PAYLOAD_BYTES (SLUICE_SKETCH_COORDINATES + NORMAL_BYTES)
+#define BANDS_MAX     SLUICE_SKETCH_COORDINATES
+#define HAS_NORMAL    0x80 /* bit of a row's kind; the rest is the profile */
+
+typedef struct band_settings {
+    uint32_t n_bands, band_rows;
+    uint32_t n_least;  /* agreeing coordinates that make a duplicate                            */
+    bool needs_normal; /* threshold 1: the normalized texts are equal too                       */
+} band_settings;
+
+struct sl_text {
+    sl_index index;
+    sl_window window;
+    sl_agreement *agreement;
+    band_settings bandings[SLUICE_N_PROFILES];
+};
+
+/* A slot that a key led to; the band tells which coordinates must be equal. */
+typedef struct candidate {
+    uint32_t place, i_band;
+} candidate;
+
+/* The most bands that a sample of this configuration can have. */
+static uint32_t bands_of(const sluice_config *config)
+{
+    sluice_profile only = config->duplicate.text_profile;
+    uint32_t n_bands = 1;
+    for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
+        uint32_t n = sl_text_settings_of(config, (sluice_profile)i).n_bands;
+        bool used = only == SLUICE_PROFILE_AUTO || only == (sluice_profile)i;
+        n_bands = used && n > n_bands ? n : n_bands;
+    }
+    return n_bands;
+}
+
+sl_index_options sl_text_index_options(const sluice_config *config)
+{
+    uint64_t memory = config->duplicate.text_memory;
+    uint64_t own = sizeof(sl_text);
+    return (sl_index_options){.memory_bytes = memory > own ? memory - own : 0,
+                              .payload_bytes = PAYLOAD_BYTES,
+                              .n_keys = bands_of(config)};
+}
+
+static band_settings banding_of(const sluice_config *config, sluice_profile name)
+{
+    sl_text_settings settings = sl_text_settings_of(config, name);
+    SLUICE_ASSERT(settings.n_bands > 0 && settings.band_rows > 0);
+    SLUICE_ASSERT(settings.n_bands * settings.band_rows <= SLUICE_SKETCH_COORDINATES);
+    return (band_settings){.n_bands = settings.n_bands,
+                           .band_rows = settings.band_rows,
+                           .n_least = sl_agreement_least(settings.threshold),
+                           .needs_normal = settings.threshold >= 1};
+}
+
+sluice_status sl_text_open(const sluice_config *config, sl_text **out, sluice_message *why)
+{
+    *out = NULL;
+    sl_text *text = calloc(1, sizeof *text);
+    if (text == NULL) {
+        return sluice_fail(why, SLUICE_E_NOMEM, "duplicate.text: no memory");
+    }
+    text->window = (sl_window){config->duplicate.window_samples, config->duplicate.window_age_us};
+    text->agreement = sl_agreement_best();
+    for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
+        text->bandings[i] = banding_of(config, (sluice_profile)i);
+    }
+    sl_index_options options = sl_text_index_options(config);
+    sluice_status status = sl_index_init(&text->index, &options, "duplicate.text.memory", why);
+    if (status != SLUICE_OK) {
+        free(text);
+        return status;
+    }
+    *out = text;
+    return SLUICE_OK;
+}
+
+void sl_text_close(sl_text **text_p)
+{
+    if (*text_p != NULL) {
+        sl_index_fini(&(*text_p)->index);
+        free(*text_p);
+        *text_p = NULL;
+    }
+}
+
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    unsigned __int128 product = (unsigned __int128)a * b;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* The multipliers are the fractions of sqrt 2, sqrt 3 and sqrt 5, made odd. */
+static uint64_t key_of(const uint8_t *band, uint32_t band_rows, uint32_t i_band, uint32_t i_profile)
+{
+    uint64_t key = (i_band + 1) * UINT64_C(0x3c6ef372fe94f82b) + i_profile;
+    while (band_rows > 0) {
+        uint64_t word = 0;
+        uint32_t n = band_rows < sizeof word ? band_rows : (uint32_t)sizeof word;
+        memcpy(&word, band, n);
+        key = fold(key ^ word, UINT64_C(0x6a09e667f3bcc909));
+        band += n;
+        band_rows -= n;
+    }
+    return fold(key, UINT64_C(0xbb67ae8584caa73b));
+}
+
+static void make_keys(const band_settings *banding, const uint8_t *sketch, uint32_t i_profile,
+                      uint64_t *keys)
+{
+    if (banding->band_rows == 8) { /* a constant length compiles to one load */
+        for (uint32_t i = 0; i < banding->n_bands; i++) {
+            keys[i] = key_of(sketch + i * 8, 8, i, i_profile);
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < banding->n_bands; i++) {
+        keys[i] = key_of(sketch + i * banding->band_rows, banding->band_rows, i, i_profile);
+    }
+}
+
+static bool has_sketch(const sluice_sample *sample)
+{
+    return (sample->features.has & SLUICE_HAS_SKETCH) != 0 &&
+           sample->features.profile > SLUICE_PROFILE_AUTO &&
+           sample->features.profile < SLUICE_N_PROFILES;
+}
+
+void sl_text_prefetch(const sl_text *text, const sluice_sample *sample)
+{
+    if (!has_sketch(sample)) {
+        return;
+    }
+    uint64_t keys[BANDS_MAX];
+    const band_settings *banding = &text->bandings[sample->features.profile];
+    make_keys(banding, sample->features.sketch, sample->features.profile, keys);
+    for (uint32_t i = 0; i < banding->n_bands; i++) {
+        sl_table_prefetch(text->index.table, keys[i]);
+    }
+}
+
+static void enter(const sl_text *text, uint32_t i_profile, const uint8_t *sketch, uint32_t place)
+{
+    uint64_t keys[BANDS_MAX];
+    const band_settings *banding = &text->bandings[i_profile];
+    make_keys(banding, sketch, i_profile, keys);
+    for (uint32_t i = 0; i < banding->n_bands; i++) {
+        sl_table_insert(text->index.table, keys[i], place);
+    }
+}
+
+/* A forgotten row leaves a gap; closing it moves rows, so the table is filled again. */
+static void close_gaps(const sl_text *text)
+{
+    sl_rows *rows = text->index.rows;
+    if (!sl_rows_has_gaps(rows)) {
+        return;
+    }
+    sl_rows_compact(rows);
+    sl_table_clear(text->index.table);
+    sl_row row;
+    for (uint32_t place = sl_rows_first(rows); sl_rows_at(rows, place, &row);
+         place = sl_rows_next(rows, place)) {
+        enter(text, row.kind & ~(uint32_t)HAS_NORMAL, row.payload, place);
+    }
+}
+
+static uint32_t find_candidates(const sl_text *text, const sluice_sample *sample,
+                                candidate *candidates)
+{
+    uint64_t keys[BANDS_MAX];
+    const band_settings *banding = &text->bandings[sample->features.profile];
+    make_keys(banding, sample->features.sketch, sample->features.profile, keys);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < banding->n_bands; i++) {
+        uint32_t places[SL_TABLE_SLOTS];
+        uint32_t n_places = sl_table_find(text->index.table, keys[i], places);
+        for (uint32_t j = 0; j < n_places; j++) {
+            candidates[n++] = (candidate){places[j], i};
+        }
+    }
+    return n;
+}
+
+static bool among(const uint32_t *places, uint32_t n, uint32_t place)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < n; i++) {
+        found |= places[i] == place;
+    }
+    return found;
+}
+
+/* Agreeing coordinates of a row that a band led to; 0 if the row is not what the band promised. */
+static bool shares_band(const sl_text *text, const sluice_sample *sample, const sl_row *row,
+                        uint32_t i_band)
+{
+    const band_settings *banding = &text->bandings[sample->features.profile];
+    uint32_t from = i_band * banding->band_rows;
+    return (row->kind & ~HAS_NORMAL) == sample->features.profile &&
+           memcmp(row->payload + from, sample->features.sketch + from, banding->band_rows) == 0;
+}
+
+static bool same_normal(const sluice_sample *sample, const sl_row *row)
+{
+    return (sample->features.has & SLUICE_HAS_NORMAL) && (row->kind & HAS_NORMAL) &&
+           memcmp(row->payload + SLUICE_SKETCH_COORDINATES, &sample->features.normal_hash[0],
+                  NORMAL_BYTES) == 0;
+}
+
+bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_match *match)
+{
+    if (!has_sketch(sample)) {
+        return false;
+    }
+    close_gaps(text);
+    candidate candidates[BANDS_MAX * SL_TABLE_SLOTS];
+    uint32_t n_candidates = find_candidates(text, sample, candidates);
+    const band_settings *banding = &text->bandings[sample->features.profile];
+    sl_horizon horizon = sl_window_horizon(&text->window, sample->offset, sample->arrived_us);
+    uint32_t seen[BANDS_MAX * SL_TABLE_SLOTS], n_seen = 0, n_best = 0;
+    sl_row row, best = {.offset = UINT64_MAX};
+    for (uint32_t i = 0; i < n_candidates; i++) {
+        uint32_t place = candidates[i].place;
+        if (among(seen, n_seen, place) || !sl_rows_at(text->index.rows, place, &row) ||
+            !shares_band(text, sample, &row, candidates[i].i_band)) {
+            continue;
+        }
+        seen[n_seen++] = place;
+        uint32_t n = text->agreement(row.payload, sample->features.sketch);
+        if (n < banding->n_least || !sl_horizon_shows(&horizon, &row) ||
+            (banding->needs_normal && !same_normal(sample, &row))) {
+            continue;
+        }
+        if (n > n_best || (n == n_best && row.offset < best.offset)) {
+            n_best = n;
+            best = row;
+        }
+    }
+    if (best.offset == UINT64_MAX) {
+        return false;
+    }
+    *match = (sluice_match){.method = SLUICE_METHOD_TEXT,
+                            .similarity = sl_agreement_similarity(n_best),
+                            .of_offset = best.offset,
+                            .of_id = best.id,
+                            .of_source = best.source};
+    return true;
+}
+
+void sl_text_insert(sl_text *text, const sluice_sample *sample)
+{
+    if (!has_sketch(sample)) {
+        return;
+    }
+    close_gaps(text);
+    const sluice_features *features = &sample->features;
+    bool has_normal = (features->has & SLUICE_HAS_NORMAL) != 0;
+    uint8_t payload[PAYLOAD_BYTES];
+    memcpy(payload, features->sketch, SLUICE_SKETCH_COORDINATES);
+    memcpy(payload + SLUICE_SKETCH_COORDINATES, &features->normal_hash[0], NORMAL_BYTES);
+    sl_row row = {.offset = sample->offset,
+                  .arrived_us = sample->arrived_us,
+                  .i_producer = sample->i_producer,
+                  .kind = (uint8_t)(features->profile | (has_normal ? HAS_NORMAL : 0)),
+                  .payload = payload,
+                  .id = sample->id,
+                  .source = sample->source};
+    uint32_t place = sl_rows_append(text->index.rows, &row);
+    enter(text, features->profile, features->sketch, place);
+}
+
+bool sl_text_forget(sl_text *text, uint64_t offset)
+{
+    return sl_index_erase(&text->index, offset);
+}
+
+const sl_index *sl_text_index(const sl_text *text)
+{
+    return &text->index;
+}
+
+bool sl_text_validate(const sl_text *text, const char **reason)
+{
+    return sl_index_validate(&text->index, reason);
+}

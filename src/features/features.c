@@ -1,0 +1,234 @@
+/* features.c - which features a sample gets, by its media type.
+ *
+ *   payload --> raw hash
+ *      |  text: ""  text/...  application/json ...
+ *      v
+ *   normalize --> profile --> fold Chinese --> normal hash
+ *                                |
+ *                                v
+ *                     units --> shingles --> sketch
+ *
+ * Why the hashes are seeded: two streams with different seeds share nothing that could be joined,
+ * and nobody who does not know the seed can prepare collisions.
+ * Why empty samples have no features: they would all be duplicates of the first. */
+#include "features/features.h"
+
+#include "sluice/engine.h"
+#include "features/fold_chinese.h"
+#include "features/normalize.h"
+#include "features/profile.h"
+#include "features/set_sketch.h"
+#include "features/shingle.h"
+#include "features/unicode.h"
+#include "features/units.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include <xxhash.h>
+
+typedef enum media_class { MEDIA_TEXT, MEDIA_IMAGE, MEDIA_OTHER } media_class;
+
+struct sl_features {
+    sl_unicode *unicode;
+    sl_set_sketch *sketcher;
+    sl_kernel kernel;
+    uint64_t seed;
+    sluice_profile profile; /* configured; AUTO = by text */
+    sl_text_settings settings[SLUICE_N_PROFILES];
+    sl_normal normal, folded;
+    sl_units units;
+    bool no_memory; /* of the last make */
+};
+
+/* ---- media types ----------------------------------------------------------------------------- */
+
+static bool starts_with(sluice_span span, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return span.size >= size && strncasecmp((const char *)span.data, prefix, size) == 0;
+}
+
+static bool ends_with(sluice_span span, const char *suffix)
+{
+    size_t size = strlen(suffix);
+    return span.size >= size &&
+           strncasecmp((const char *)span.data + span.size - size, suffix, size) == 0;
+}
+
+/* "text/html; charset=utf-8" without what follows the type. */
+static sluice_span without_parameters(sluice_span media_type)
+{
+    size_t size = 0;
+    while (size < media_type.size && media_type.data[size] != ';') {
+        size++;
+    }
+    while (size > 0 && media_type.data[size - 1] == ' ') {
+        size--;
+    }
+    return (sluice_span){media_type.data, size};
+}
+
+static media_class media_of(sluice_span media_type)
+{
+    static const char *const text_types[] = {
+        "application/json", "application/jsonl", "application/ndjson",     "application/x-ndjson",
+        "application/xml",  "application/yaml",  "application/javascript", "application/ecmascript",
+        "application/sql",  "application/x-sh",  "application/toml",       "application/x-tex"};
+    sluice_span type = without_parameters(media_type);
+    if (type.size == 0 || starts_with(type, "text/") || ends_with(type, "+json") ||
+        ends_with(type, "+xml") || ends_with(type, "+yaml")) {
+        return starts_with(type, "image/") ? MEDIA_IMAGE : MEDIA_TEXT;
+    }
+    for (size_t i = 0; i < sizeof text_types / sizeof text_types[0]; i++) {
+        if (type.size == strlen(text_types[i]) && starts_with(type, text_types[i])) {
+            return MEDIA_TEXT;
+        }
+    }
+    return starts_with(type, "image/") ? MEDIA_IMAGE : MEDIA_OTHER;
+}
+
+/* ---- scratch --------------------------------------------------------------------------------- */
+
+sluice_status sl_features_open(const sluice_config *config, sl_features **out)
+{
+    *out = NULL;
+    sl_features *features = calloc(1, sizeof *features);
+    if (features == NULL) {
+        return SLUICE_E_NOMEM;
+    }
+    sluice_status status = sl_unicode_open(&features->unicode);
+    if (status == SLUICE_OK) {
+        status = sl_set_sketch_open(config->seed, &features->sketcher);
+    }
+    if (status != SLUICE_OK) {
+        sl_features_close(&features);
+        return status;
+    }
+    features->kernel = sl_kernel_best();
+    features->seed = config->seed;
+    features->profile = config->duplicate.text_profile;
+    for (int profile = SLUICE_PROFILE_AUTO + 1; profile < SLUICE_N_PROFILES; profile++) {
+        features->settings[profile] = sl_text_settings_of(config, (sluice_profile)profile);
+    }
+    *out = features;
+    return SLUICE_OK;
+}
+
+void sl_features_close(sl_features **features_p)
+{
+    sl_features *features = *features_p;
+    if (features != NULL) {
+        sl_unicode_close(&features->unicode);
+        sl_set_sketch_close(&features->sketcher);
+        sl_normal_fini(&features->normal);
+        sl_normal_fini(&features->folded);
+        sl_units_fini(&features->units);
+        free(features);
+        *features_p = NULL;
+    }
+}
+
+/* ---- one sample ------------------------------------------------------------------------------ */
+
+static void refuse(sluice_sample *sample, const char *reason, const char *text)
+{
+    memset(&sample->features, 0, sizeof sample->features);
+    sample->verdict.decision = SLUICE_REFUSE;
+    sample->verdict.n_reasons = 1;
+    sample->verdict.reasons[0] = reason;
+    sample->verdict.text = text;
+}
+
+static void hash_bytes(const void *data, size_t size, uint64_t seed, uint64_t out[2])
+{
+    XXH128_hash_t hash = XXH3_128bits_withSeed(data, size, seed);
+    out[0] = hash.low64;
+    out[1] = hash.high64;
+}
+
+/* The sketch of the units of `normal`; none if there are no units. */
+static sluice_status make_sketch(sl_features *scratch, const sl_normal *normal,
+                                 sluice_profile profile, sluice_features *features)
+{
+    const sl_text_settings *settings = &scratch->settings[profile];
+    sl_units *units = &scratch->units;
+    SLUICE_TRY(sl_units_make(scratch->unicode, normal, settings->shingle.unit, scratch->seed,
+                             scratch->kernel, units));
+    size_t n = sl_shingle_make(units->hash, units->n, settings->shingle.n, scratch->kernel);
+    if (n > 0) {
+        sl_set_sketch_make(scratch->sketcher, units->hash, n, scratch->kernel, features->sketch);
+        features->n_shingles = (uint32_t)n;
+        features->profile = (uint8_t)profile;
+        features->has |= SLUICE_HAS_SKETCH;
+    }
+    return SLUICE_OK;
+}
+
+static sluice_status make_text(sl_features *scratch, sluice_sample *sample)
+{
+    const sl_normal *normal = &scratch->normal;
+    SLUICE_TRY(sl_normalize(scratch->unicode, sample->payload, scratch->kernel, &scratch->normal));
+    if (normal->size == 0) {
+        return SLUICE_OK;
+    }
+    sluice_profile profile = scratch->profile;
+    if (profile == SLUICE_PROFILE_AUTO) {
+        profile = sl_profile_choose(normal);
+    }
+    if (scratch->settings[profile].fold_chinese && normal->n_class[SL_CLASS_HAN] > 0) {
+        SLUICE_TRY(sl_fold_chinese(normal, &scratch->folded));
+        normal = &scratch->folded;
+    }
+    hash_bytes(normal->data, normal->size, scratch->seed, sample->features.normal_hash);
+    sample->features.has |= SLUICE_HAS_NORMAL;
+    return make_sketch(scratch, normal, profile, &sample->features);
+}
+
+void sl_features_make(sl_features *features, sluice_sample *sample)
+{
+    memset(&sample->features, 0, sizeof sample->features);
+    features->no_memory = false;
+    if (sample->payload.size == 0) {
+        return;
+    }
+    media_class media = media_of(sample->media_type);
+    if (media == MEDIA_TEXT && sample->payload.size > SLUICE_LIMIT_TEXT_BYTES) {
+        refuse(sample, "text_too_large", "The text is longer than 1 MiB.");
+        return;
+    }
+    hash_bytes(sample->payload.data, sample->payload.size, features->seed + (uint64_t)media,
+               sample->features.raw_hash);
+    sample->features.has = SLUICE_HAS_RAW;
+    if (media != MEDIA_TEXT) {
+        return;
+    }
+    sluice_status status = make_text(features, sample);
+    if (status == SLUICE_E_BADSAMPLE) {
+        refuse(sample, "not_utf8", "The payload is text by its media type but not UTF-8.");
+    } else if (status == SLUICE_E_TOOBIG) {
+        refuse(sample, "text_too_large",
+               "The text is longer than 2 MiB once its compatibility characters are expanded.");
+    } else if (status != SLUICE_OK) {
+        refuse(sample, "no_memory", "There was no memory for the features of the text.");
+        features->no_memory = true;
+    }
+}
+
+sluice_status sluice_batch_features(sluice_batch *batch, const sluice_config *config)
+{
+    if (batch->features == NULL) {
+        SLUICE_TRY(sl_features_open(config, &batch->features));
+    }
+    for (uint32_t i = 0; i < batch->n_samples; i++) {
+        sluice_sample *sample = &batch->samples[i];
+        if (sample->verdict.decision != SLUICE_REFUSE) {
+            sl_features_make(batch->features, sample);
+            if (batch->features->no_memory) {
+                return SLUICE_E_NOMEM;
+            }
+        }
+    }
+    return SLUICE_OK;
+}

@@ -1,0 +1,38 @@
+/* sessions.h - which connection speaks for which producer. */
+#ifndef SL_SESSIONS_H
+#define SL_SESSIONS_H
+
+#include "wire/router.h"
+
+typedef struct sl_sessions sl_sessions;
+
+/* One producer's connection. Numbers are the owner's to change. */
+typedef struct sl_session {
+    bool live;     /* said HELLO and was not found gone since                   */
+    bool owes_ack; /* an ACK could not be sent yet                              */
+    sl_peer peer;
+    uint32_t i_producer;
+    uint64_t in_flight_bytes; /* of the producer, over all its connections                 */
+    uint64_t window_bytes;    /* as last told                                              */
+    int64_t seen_us;
+    uint32_t kept, flagged, dropped, refused, redelivered; /* not told yet                 */
+} sl_session;
+
+SLUICE_MUST_USE sluice_status sl_sessions_open(sl_sessions **out); /* Gives *out     */
+void sl_sessions_close(sl_sessions **sessions_p);                  /* Takes; NULL ok */
+
+/* The session of a connection; NULL if it has none. */
+sl_session *sl_sessions_of_peer(sl_sessions *sessions, const sl_peer *peer);
+
+/* The session of a producer, live or not. */
+sl_session *sl_sessions_of_producer(sl_sessions *sessions, uint32_t i_producer);
+
+/* Makes the connection speak for the producer; whoever did before is fenced. True if there was one
+ * and it was another connection: `fenced` is its name. */
+bool sl_sessions_bind(sl_sessions *sessions, uint32_t i_producer, const sl_peer *peer,
+                      sl_peer *fenced);
+
+/* True if this connection was fenced lately (the last 1,024 are known). */
+bool sl_sessions_fenced(const sl_sessions *sessions, const sl_peer *peer);
+
+#endif

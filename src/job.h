@@ -1,0 +1,47 @@
+/* job.h - one message on its way through the threads of a running filter. */
+#ifndef SL_JOB_H
+#define SL_JOB_H
+
+#include "spool/spool.h"
+#include "wire/session.h"
+
+/* ingest --> features --> estimator --> committer --> back to whoever made the job
+ * egress  ----------------^
+ * Each group of fields is written by the threads named; a ring between them orders the accesses. */
+typedef enum sl_job_kind {
+    SL_JOB_PUT,        /* a batch of samples                                                     */
+    SL_JOB_PROGRESS,   /* a consumer group has a new floor                                       */
+    SL_JOB_REJECT,     /* a consumer rejected a sample: dead letter, row erased                  */
+    SL_JOB_CHECKPOINT, /* the last job of a clean end                                            */
+} sl_job_kind;
+
+typedef struct sl_job {
+    /* who made it */
+    sl_job_kind kind;
+    bool takes_next;      /* PUT: the sender has no sequence; it takes the producer's next   */
+    uint32_t i_producer;  /* PUT                                                             */
+    const char *producer; /* PUT: its name, lent for the life of the program                 */
+    uint64_t sequence;    /* PUT: of the first sample                                        */
+    uint32_t count;       /* PUT: as the sender says; 0 with takes_next                      */
+    uint64_t xxh3;        /* PUT: of bytes, 0 = unchecked                                    */
+    sluice_span bytes;    /* PUT: the encoded Batch; lent until the job is back              */
+    sluice_batch *batch;  /* PUT: owned by the job for its life                              */
+    const sl_spool_group *group; /* PROGRESS, REJECT (NULL there: no group row changes) */
+    const sl_spool_dead *dead; /* REJECT, PROGRESS: letters to write                              */
+    uint32_t n_dead;
+    uint64_t forget; /* REJECT: offset whose row is erased                              */
+    /* features */
+    bool featured;
+    sl_code code; /* not UNSPECIFIED: the whole message is refused, `why` says so    */
+    sluice_message why;
+    /* estimator */
+    uint32_t n_known; /* samples at the front that were taken before: redelivered        */
+    uint64_t expected_sequence; /* with code GAP */
+    sl_spool_producer after; /* PUT: the producer's row once this job is durable                */
+    uint32_t kept, flagged, dropped, refused, redelivered;
+    sluice_bytes checkpoint; /* size 0: none                                                    */
+    uint64_t checkpoint_offset;
+    uint64_t oldest_row; /* PUT                                                             */
+} sl_job;
+
+#endif

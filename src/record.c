@@ -1,0 +1,554 @@
+/* record.c - a verdict as Annotation bytes and as JSON, by the same names.
+ *
+ *   sluice_sample --+                        +--> Annotation, appended to the sample
+ *                   +--> record (this file) -+--> {"id": ..., "source": ..., "offset": ...}
+ *   Annotation -----+--> sluice_sample, when the log is applied again
+ *
+ * Why one value between them: what `filter` writes at once and what `recv` and `explain` write from
+ * the log later are the same bytes, because the same function wrote them.
+ * Why JSON by hand: it is written for every sample; the order of members and the shortest number
+ * that reads back are part of the contract, so that equal verdicts are equal lines.
+ *
+ * A redelivered sample has the offset of its first arrival and no duplicate: it is not a duplicate
+ * of itself. A refused one has neither. */
+#include "record.h"
+
+#include "arena.h"
+#include "bytes.h"
+#include "decode/annotate.h"
+#include "decode/sample_fields.h"
+#include "decode/unpack.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+typedef Sluice__V1__Annotation annotation;
+
+typedef struct record {
+    sluice_span id, source;
+    bool has_offset, has_duplicate;
+    uint64_t offset;
+    sluice_decision decision;
+    size_t n_reasons;
+    const char *const *reasons;
+    float weight;
+    sluice_span of, of_source;
+    float similarity;
+    sluice_method method;
+} record;
+
+static const char *const decision_names[SLUICE_N_DECISIONS] = {"keep", "flag", "drop", "refuse"};
+static const char *const method_names[SLUICE_N_METHODS] = {NULL, "exact", "text", "image",
+                                                           "embedding"};
+
+/* The enums of the wire are ours, but for their zero. */
+_Static_assert(SLUICE__V1__ANNOTATION__DECISION__DECISION_REFUSE == SLUICE_REFUSE + 1, "decision");
+_Static_assert(SLUICE__V1__DUPLICATE__METHOD__METHOD_EMBEDDING == (int)SLUICE_METHOD_EMBEDDING,
+               "method");
+
+/* --- sluice_sample and Annotation to record --- */
+
+/* -0 is 0 on the wire, where a zero is not written. */
+static float without_sign_of_zero(float value)
+{
+    return value == 0.0f ? 0.0f : value;
+}
+
+static record record_of_sample(const sluice_sample *sample)
+{
+    const sluice_match *match = &sample->match;
+    const sluice_verdict *verdict = &sample->verdict;
+    bool refused = verdict->decision == SLUICE_REFUSE;
+    uint64_t offset = match->redelivered ? match->of_offset : sample->offset;
+    return (record){
+        .id = sl_name_cut(sample->id),
+        .source = sl_name_cut(sample->source),
+        .has_offset = !refused && offset != UINT64_MAX,
+        .has_duplicate = !refused && !match->redelivered && match->method != SLUICE_METHOD_NONE,
+        .offset = offset,
+        .decision = verdict->decision,
+        .n_reasons = verdict->n_reasons,
+        .reasons = verdict->reasons,
+        .weight = without_sign_of_zero(verdict->weight),
+        .of = match->of_id,
+        .of_source = match->of_source,
+        .similarity = without_sign_of_zero(match->similarity),
+        .method = match->method,
+    };
+}
+
+/* False if a newer filter wrote a decision that has no word here. */
+static bool record_of_unpacked(const annotation *from, const sl_sample_fields *fields, record *out)
+{
+    *out = (record){
+        .id = sl_name_cut(fields->id),
+        .source = sl_name_cut(fields->source),
+        .has_offset = from->offset_or_null_case == SLUICE__V1__ANNOTATION__OFFSET_OR_NULL_OFFSET,
+        .has_duplicate = from->duplicate != NULL,
+        .n_reasons = from->n_reasons,
+        .reasons = (const char *const *)from->reasons,
+        .weight = from->weight,
+    };
+    if (out->has_offset) {
+        out->offset = from->offset;
+    }
+    if (from->duplicate != NULL) {
+        out->of = sl_span_of(from->duplicate->of);
+        out->of_source = sl_span_of(from->duplicate->of_source);
+        out->similarity = from->duplicate->similarity;
+        out->method = (sluice_method)from->duplicate->method;
+    }
+    int decision = (int)from->decision - 1;
+    out->decision = (sluice_decision)decision;
+    return decision >= 0 && decision < SLUICE_N_DECISIONS;
+}
+
+/* The last annotation; `out` points into the arena and the fields. */
+static sluice_status record_of_annotation(const sl_sample_fields *fields, sl_arena *arena,
+                                          record *out)
+{
+    const ProtobufCMessage *unpacked;
+    SLUICE_TRY(
+        sl_unpack(&sluice__v1__annotation__descriptor, fields->annotation, arena, &unpacked, NULL));
+    bool known = record_of_unpacked((const annotation *)unpacked, fields, out);
+    return known ? SLUICE_OK : SLUICE_E_BADSAMPLE;
+}
+
+/* --- Annotation --- */
+
+static char *name_in(char *room, sluice_span name)
+{
+    sluice_span cut = sl_name_cut(name);
+    if (cut.size > 0) {
+        memcpy(room, cut.data, cut.size);
+    }
+    room[cut.size] = 0;
+    return room;
+}
+
+sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out)
+{
+    char of[SLUICE_LIMIT_ID_BYTES + 1];
+    char of_source[SLUICE_LIMIT_SOURCE_BYTES + 1];
+    record from = record_of_sample(sample);
+    annotation packed = SLUICE__V1__ANNOTATION__INIT;
+    Sluice__V1__Duplicate duplicate = SLUICE__V1__DUPLICATE__INIT;
+    if (from.has_offset) {
+        packed.offset_or_null_case = SLUICE__V1__ANNOTATION__OFFSET_OR_NULL_OFFSET;
+        packed.offset = from.offset;
+    }
+    packed.decision = (Sluice__V1__Annotation__Decision)(from.decision + 1);
+    packed.n_reasons = from.n_reasons;
+    packed.reasons = (char **)from.reasons; /* protobuf-c packs from mutable strings */
+    packed.weight = from.weight;
+    if (from.has_duplicate) {
+        duplicate.of = name_in(of, from.of);
+        duplicate.of_source = name_in(of_source, from.of_source);
+        duplicate.similarity = from.similarity;
+        duplicate.method = (Sluice__V1__Duplicate__Method)from.method;
+        packed.duplicate = &duplicate;
+    }
+    return sl_annotate(&packed, out);
+}
+
+/* --- JSON values --- */
+
+static sluice_status put_text(sluice_bytes *out, const char *text)
+{
+    return sl_bytes_append(out, text, strlen(text));
+}
+
+/* Bytes of the character at the start; 0 if they are not UTF-8. */
+static size_t character_size(sluice_span span)
+{
+    for (size_t size = 1; size <= 4 && size <= span.size; size++) {
+        if (sl_utf8_valid((sluice_span){span.data, size})) {
+            return size;
+        }
+    }
+    return 0;
+}
+
+/* Bytes at the start that stand for themselves in a JSON string. */
+static size_t plain_size(sluice_span span, bool valid)
+{
+    size_t i = 0;
+    while (i < span.size && span.data[i] >= 0x20 && span.data[i] != '"' && span.data[i] != '\\' &&
+           (valid || span.data[i] < 0x80)) {
+        i++;
+    }
+    return i;
+}
+
+static sluice_status put_escape(sluice_bytes *out, uint8_t byte)
+{
+    static const char letters[32] = {
+        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
+    char text[8];
+    if (byte == '"' || byte == '\\') {
+        snprintf(text, sizeof text, "\\%c", byte);
+    } else if (letters[byte] != 0) {
+        snprintf(text, sizeof text, "\\%c", letters[byte]);
+    } else {
+        snprintf(text, sizeof text, "\\u%04x", byte);
+    }
+    return put_text(out, text);
+}
+
+/* A quoted string. What is not UTF-8 becomes U+FFFD: the ids of refused samples are shown too. */
+static sluice_status put_string(sluice_bytes *out, sluice_span span)
+{
+    bool valid = sl_utf8_valid(span);
+    SLUICE_TRY(put_text(out, "\""));
+    while (span.size > 0) {
+        size_t size = plain_size(span, valid);
+        SLUICE_TRY(sl_bytes_append(out, span.data, size));
+        span = (sluice_span){span.data + size, span.size - size};
+        if (span.size == 0) {
+            break;
+        }
+        size = 1;
+        if (span.data[0] < 0x80) {
+            SLUICE_TRY(put_escape(out, span.data[0]));
+        } else if (character_size(span) > 0) {
+            size = character_size(span);
+            SLUICE_TRY(sl_bytes_append(out, span.data, size));
+        } else {
+            SLUICE_TRY(put_text(out, "\xef\xbf\xbd"));
+        }
+        span = (sluice_span){span.data + size, span.size - size};
+    }
+    return put_text(out, "\"");
+}
+
+/* Marks a number as one that may have a fraction, so that typed readers see the same type always.
+ */
+static sluice_status put_number_text(sluice_bytes *out, const char *text)
+{
+    SLUICE_TRY(put_text(out, text));
+    return strpbrk(text, ".e") != NULL ? SLUICE_OK : put_text(out, ".0");
+}
+
+/* The shortest decimal that reads back as the same float: 6 digits are always kept by a normal
+ * float, 9 are always enough. */
+static sluice_status put_float(sluice_bytes *out, float value)
+{
+    char text[32];
+    if (!isfinite(value)) {
+        return put_text(out, "null");
+    }
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)value);
+        if (strtof(text, NULL) == value) {
+            break;
+        }
+    }
+    return put_number_text(out, text);
+}
+
+/* As above for a double: 15 and 17. */
+static sluice_status put_double(sluice_bytes *out, double value)
+{
+    char text[32];
+    if (!isfinite(value)) {
+        return put_text(out, "null");
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
+    return put_number_text(out, text);
+}
+
+static sluice_status put_base64(sluice_bytes *out, sluice_span span)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    SLUICE_TRY(sl_bytes_reserve(out, span.size / 3 * 4 + 6));
+    SLUICE_TRY(put_text(out, "\""));
+    for (size_t i = 0; i < span.size; i += 3) {
+        size_t left = span.size - i;
+        uint32_t bits = (uint32_t)span.data[i] << 16;
+        bits |= left > 1 ? (uint32_t)span.data[i + 1] << 8 : 0;
+        bits |= left > 2 ? (uint32_t)span.data[i + 2] : 0;
+        char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
+                        left > 1 ? digits[bits >> 6 & 63] : '=',
+                        left > 2 ? digits[bits & 63] : '='};
+        SLUICE_TRY(sl_bytes_append(out, four, sizeof four));
+    }
+    return put_text(out, "\"");
+}
+
+/* RFC 3339 in UTC, or seconds where that has no year for it. */
+static sluice_status put_time(sluice_bytes *out, int64_t time_us)
+{
+    const int64_t second = 1000000;
+    int64_t fraction = (time_us % second + second) % second;
+    time_t seconds = (time_t)(time_us / second - (time_us % second < 0)); /* rounds down */
+    struct tm utc;
+    char text[64];
+    char digits[16] = "";
+    if (gmtime_r(&seconds, &utc) == NULL || utc.tm_year < -1900 || utc.tm_year > 9999 - 1900) {
+        return put_double(out, (double)time_us / (double)second);
+    }
+    if (fraction != 0) {
+        size_t size = (size_t)snprintf(digits, sizeof digits, ".%06d", (int)fraction);
+        while (digits[size - 1] == '0') {
+            digits[--size] = 0;
+        }
+    }
+    snprintf(text, sizeof text, "\"%04d-%02d-%02dT%02d:%02d:%02d%sZ\"", utc.tm_year + 1900,
+             utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, digits);
+    return put_text(out, text);
+}
+
+/* --- the verdict record --- */
+
+static sluice_status put_duplicate(sluice_bytes *out, const record *from)
+{
+    if (!from->has_duplicate) {
+        return put_text(out, "null");
+    }
+    SLUICE_TRY(put_text(out, "{\"of\": "));
+    SLUICE_TRY(put_string(out, from->of));
+    SLUICE_TRY(put_text(out, ", \"of_source\": "));
+    SLUICE_TRY(put_string(out, from->of_source));
+    SLUICE_TRY(put_text(out, ", \"similarity\": "));
+    SLUICE_TRY(put_float(out, from->similarity));
+    const char *method =
+        (unsigned)from->method < SLUICE_N_METHODS ? method_names[from->method] : NULL;
+    SLUICE_TRY(put_text(out, ", \"method\": "));
+    SLUICE_TRY(method != NULL ? put_string(out, sl_span_of(method)) : put_text(out, "null"));
+    return put_text(out, "}");
+}
+
+static sluice_status put_reasons(sluice_bytes *out, const record *from)
+{
+    SLUICE_TRY(put_text(out, "["));
+    for (size_t i = 0; i < from->n_reasons; i++) {
+        SLUICE_TRY(put_text(out, i > 0 ? ", " : ""));
+        SLUICE_TRY(put_string(out, sl_span_of(from->reasons[i])));
+    }
+    return put_text(out, "]");
+}
+
+static sluice_status put_record(sluice_bytes *out, const record *from)
+{
+    char offset[24] = "null";
+    if (from->has_offset) {
+        snprintf(offset, sizeof offset, "%" PRIu64, from->offset);
+    }
+    SLUICE_TRY(put_text(out, "{\"id\": "));
+    SLUICE_TRY(put_string(out, from->id));
+    SLUICE_TRY(put_text(out, ", \"source\": "));
+    SLUICE_TRY(put_string(out, from->source));
+    SLUICE_TRY(put_text(out, ", \"offset\": "));
+    SLUICE_TRY(put_text(out, offset));
+    SLUICE_TRY(put_text(out, ", \"decision\": \""));
+    SLUICE_TRY(put_text(out, decision_names[from->decision]));
+    SLUICE_TRY(put_text(out, "\", \"reasons\": "));
+    SLUICE_TRY(put_reasons(out, from));
+    SLUICE_TRY(put_text(out, ", \"weight\": "));
+    SLUICE_TRY(put_float(out, from->weight));
+    SLUICE_TRY(put_text(out, ", \"duplicate\": "));
+    SLUICE_TRY(put_duplicate(out, from));
+    return put_text(out, ", \"influence\": null}");
+}
+
+/* The record of the last annotation; null if there is none. */
+static sluice_status put_annotation(sluice_bytes *out, const sl_sample_fields *fields,
+                                    sl_arena *arena)
+{
+    record from;
+    if (!fields->annotated) {
+        return put_text(out, "null");
+    }
+    sl_arena_reset(arena, sl_unpack_cap(fields->annotation.size));
+    SLUICE_TRY(record_of_annotation(fields, arena, &from));
+    return put_record(out, &from);
+}
+
+/* --- the JSONL line --- */
+
+/* Members that a line has already: an attribute of such a name is written as attributes.NAME, as
+ * policies call it. */
+static bool is_member(sluice_span name)
+{
+    static const char *const members[] = {
+        "id",         "source",  "ts",   "text",  "payload_base64",
+        "media_type", "encoder", "cost", "image", "sluice"};
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        if (sl_span_equal(name, sl_span_of(members[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* True if a later entry has the same name: the last one counts. */
+static bool is_replaced(const sl_sample_fields *fields, uint32_t i_attribute, sluice_span name)
+{
+    for (uint32_t i = i_attribute + 1; i < fields->n_attributes; i++) {
+        sluice_span other, value;
+        sl_attribute_read(fields->attributes[i], &other, &value);
+        if (sl_span_equal(name, other)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static sluice_status put_attribute(sluice_bytes *out, sluice_span name, sluice_span value)
+{
+    SLUICE_TRY(put_text(out, ", "));
+    if (is_member(name)) {
+        SLUICE_TRY(put_text(out, "\"attributes."));
+        SLUICE_TRY(sl_bytes_append(out, name.data, name.size)); /* a member's: needs no escape */
+        SLUICE_TRY(put_text(out, "\""));
+    } else {
+        SLUICE_TRY(put_string(out, name));
+    }
+    SLUICE_TRY(put_text(out, ": "));
+    return put_string(out, value);
+}
+
+static sluice_status put_payload(sluice_bytes *out, const sl_sample_fields *fields)
+{
+    if (sl_media_type_is_image(fields->media_type) || !sl_utf8_valid(fields->payload)) {
+        SLUICE_TRY(put_text(out, ", \"payload_base64\": "));
+        return put_base64(out, fields->payload);
+    }
+    SLUICE_TRY(put_text(out, ", \"text\": "));
+    return put_string(out, fields->payload);
+}
+
+static sluice_status put_sample(sluice_bytes *out, const sl_sample_fields *fields)
+{
+    SLUICE_TRY(put_text(out, "{\"id\": "));
+    SLUICE_TRY(put_string(out, fields->id));
+    SLUICE_TRY(put_text(out, ", \"source\": "));
+    SLUICE_TRY(put_string(out, fields->source));
+    if (fields->event_time_us != 0) {
+        SLUICE_TRY(put_text(out, ", \"ts\": "));
+        SLUICE_TRY(put_time(out, fields->event_time_us));
+    }
+    SLUICE_TRY(put_payload(out, fields));
+    if (fields->media_type.size > 0) {
+        SLUICE_TRY(put_text(out, ", \"media_type\": "));
+        SLUICE_TRY(put_string(out, fields->media_type));
+    }
+    if (fields->encoder.size > 0) {
+        SLUICE_TRY(put_text(out, ", \"encoder\": "));
+        SLUICE_TRY(put_string(out, fields->encoder));
+    }
+    if (fields->cost != 0) {
+        SLUICE_TRY(put_text(out, ", \"cost\": "));
+        SLUICE_TRY(put_double(out, fields->cost));
+    }
+    for (uint32_t i = 0; i < fields->n_attributes; i++) {
+        sluice_span name, value;
+        sl_attribute_read(fields->attributes[i], &name, &value);
+        if (!is_replaced(fields, i, name)) {
+            SLUICE_TRY(put_attribute(out, name, value));
+        }
+    }
+    return SLUICE_OK;
+}
+
+static sluice_status put_line(sluice_bytes *out, const sl_sample_fields *fields, bool bare,
+                              sl_arena *arena)
+{
+    SLUICE_TRY(put_sample(out, fields));
+    if (!bare) {
+        SLUICE_TRY(put_text(out, ", \"sluice\": "));
+        SLUICE_TRY(put_annotation(out, fields, arena));
+    }
+    return put_text(out, "}");
+}
+
+/* --- calls --- */
+
+sluice_status sl_record_json(const sluice_sample *sample, sluice_bytes *out)
+{
+    record from = record_of_sample(sample);
+    size_t before = out->size;
+    sluice_status status = put_record(out, &from);
+    out->size = status == SLUICE_OK ? out->size : before;
+    return status;
+}
+
+sluice_status sl_record_json_of_wire(sluice_span annotated_sample, sluice_bytes *out)
+{
+    sl_sample_fields fields;
+    sl_refusal refusal;
+    sl_arena *arena;
+    if (!sl_sample_fields_find(annotated_sample, &fields, &refusal) || !fields.annotated) {
+        return SLUICE_E_BADSAMPLE;
+    }
+    SLUICE_TRY(sl_arena_open(&arena));
+    size_t before = out->size;
+    sluice_status status = put_annotation(out, &fields, arena);
+    out->size = status == SLUICE_OK ? out->size : before;
+    sl_arena_close(&arena);
+    return status;
+}
+
+sluice_status sl_record_jsonl_of_wire(sluice_span annotated_sample, bool bare, sluice_bytes *out)
+{
+    sl_sample_fields fields;
+    sl_refusal refusal;
+    sl_arena *arena;
+    if (!sl_sample_fields_find(annotated_sample, &fields, &refusal) ||
+        fields.n_attributes > SLUICE_LIMIT_ATTRIBUTES) {
+        return SLUICE_E_BADSAMPLE;
+    }
+    SLUICE_TRY(sl_arena_open(&arena));
+    size_t before = out->size;
+    sluice_status status = put_line(out, &fields, bare, arena);
+    out->size = status == SLUICE_OK ? out->size : before;
+    sl_arena_close(&arena);
+    return status;
+}
+
+sluice_status sl_record_sample_of_wire(sluice_span annotated_sample, sluice_arena *arena,
+                                       sluice_sample *out)
+{
+    sl_sample_fields fields;
+    sl_refusal refusal;
+    record from;
+    memset(out, 0, sizeof *out);
+    if (!sl_sample_fields_find(annotated_sample, &fields, &refusal) || !fields.annotated) {
+        return SLUICE_E_BADSAMPLE;
+    }
+    SLUICE_TRY(record_of_annotation(&fields, arena, &from));
+    if (from.n_reasons > SLUICE_LIMIT_REASONS || (unsigned)from.method >= SLUICE_N_METHODS) {
+        return SLUICE_E_BADSAMPLE;
+    }
+    *out = (sluice_sample){
+        .offset = from.has_offset ? from.offset : UINT64_MAX,
+        .wire = annotated_sample,
+        .id = from.id,
+        .source = from.source,
+        .media_type = sl_name_cut(fields.media_type),
+        .encoder = sl_name_cut(fields.encoder),
+        .payload = fields.payload,
+        .event_time_us = fields.event_time_us,
+        .cost = fields.cost,
+        .match = {.method = from.method,
+                  .similarity = from.similarity,
+                  .of_offset = from.has_duplicate ? UINT64_MAX : 0,
+                  .of_id = from.of,
+                  .of_source = from.of_source},
+        .verdict = {.decision = from.decision,
+                    .weight = from.weight,
+                    .n_reasons = (uint32_t)from.n_reasons},
+    };
+    for (uint32_t i = 0; i < out->verdict.n_reasons; i++) {
+        out->verdict.reasons[i] = from.reasons[i];
+    }
+    return SLUICE_OK;
+}

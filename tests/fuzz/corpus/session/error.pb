@@ -1,0 +1,1 @@
+2)sequence 9 where 7 was expected (d

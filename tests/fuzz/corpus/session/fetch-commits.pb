@@ -1,0 +1,2 @@
+
+trainBrank0H°êP

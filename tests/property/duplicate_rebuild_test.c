@@ -1,0 +1,204 @@
+/* duplicate_rebuild_test.c - an index rebuilt from the rows of its live samples answers alike. */
+#include "duplicate/duplicate.h"
+#include "unit/duplicate_samples.h"
+
+#include <stdlib.h>
+
+#define N_STREAM 3000
+#define N_PROBES 400
+
+/* What happened to one offset, kept beside the index as the durable state keeps it. */
+typedef struct stored_row {
+    sluice_bytes row;
+    bool forgotten;
+} stored_row;
+
+typedef struct test_stream {
+    sluice_config config;
+    uint64_t state; /* of the random numbers */
+    sl_duplicate *duplicate;
+    sl_duplicate *twin; /* the one rebuilt last, which lives on with the same samples; or NULL */
+    stored_row stored[N_STREAM];
+    uint64_t n;
+} test_stream;
+
+/* Few distinct texts, with noise, so that everything collides; long and short ids. */
+static sluice_sample draw_sample(uint64_t *state, uint64_t offset, char *id)
+{
+    static const char pad[] = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    uint64_t family = 1 + random_below(state, 150);
+    snprintf(id, SLUICE_LIMIT_ID_BYTES, "%u%.*s", random_below(state, 40),
+             (int)random_below(state, 64), pad);
+    sluice_sample sample =
+        make_sample(offset, family, id, random_below(state, 2) ? "" : "a source");
+    sample.i_producer = random_below(state, 2);
+    sample.features.has = (uint8_t)random_below(state, 8);
+    sample.features.profile = random_below(state, 4) ? SLUICE_PROFILE_NEWS : SLUICE_PROFILE_RECORDS;
+    uint32_t noise = random_below(state, 3) * random_below(state, 20);
+    for (uint32_t i = 0; i < noise; i++) {
+        uint32_t i_changed = random_below(state, SLUICE_SKETCH_COORDINATES);
+        sample.features.sketch[i_changed] = (uint8_t)next_random(state);
+    }
+    if (noise > 0) {
+        sample.features.raw_hash[0] += 1 + random_below(state, 3);
+        sample.features.normal_hash[0] += random_below(state, 2);
+    }
+    return sample;
+}
+
+static void assert_same_answer(const sl_duplicate *a, const sl_duplicate *b,
+                               const sluice_sample *sample)
+{
+    sluice_match from_a, from_b;
+    sl_duplicate_probe(a, sample, &from_a);
+    sl_duplicate_probe(b, sample, &from_b);
+    assert_int_equal(from_a.method, from_b.method);
+    assert_int_equal(from_a.redelivered, from_b.redelivered);
+    assert_int_equal(from_a.of_offset, from_b.of_offset);
+    assert_true(from_a.similarity == from_b.similarity);
+    assert_true(sl_span_equal(from_a.of_id, from_b.of_id));
+    assert_true(sl_span_equal(from_a.of_source, from_b.of_source));
+}
+
+static sl_duplicate *rebuild(const test_stream *stream, uint64_t from_offset)
+{
+    sl_duplicate *duplicate;
+    assert_int_equal(sl_duplicate_open(&stream->config, &duplicate, NULL), SLUICE_OK);
+    for (uint64_t i = from_offset; i < stream->n; i++) {
+        const sluice_bytes *row = &stream->stored[i].row;
+        uint64_t offset;
+        if (row->size > 0 && !stream->stored[i].forgotten) {
+            assert_int_equal(
+                sl_duplicate_row_read(duplicate, (sluice_span){row->data, row->size}, &offset),
+                SLUICE_OK);
+            assert_int_equal(offset, i);
+        }
+    }
+    assert_valid(sl_duplicate_validate, duplicate);
+    return duplicate;
+}
+
+/* The rebuilt one becomes the twin. */
+static void compare_with_rebuilt(test_stream *stream, uint64_t from_offset)
+{
+    sl_duplicate_close(&stream->twin);
+    stream->twin = rebuild(stream, from_offset);
+    char id[SLUICE_LIMIT_ID_BYTES];
+    uint64_t state = stream->state; /* probing must not change the stream */
+    for (int i = 0; i < N_PROBES; i++) {
+        sluice_sample sample = draw_sample(&state, stream->n + random_below(&state, 50), id);
+        sample.features.has = SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH;
+        sample.features.raw_hash[0] += i % 4 == 0 ? 0 : 1000; /* most must ask the text method */
+        sample.features.normal_hash[0] += i % 4 == 1 ? 0 : 1000;
+        assert_same_answer(stream->duplicate, stream->twin, &sample);
+    }
+}
+
+static void forget_some(test_stream *stream, bool recent_only)
+{
+    uint32_t n = 1 + random_below(&stream->state, 5);
+    for (uint32_t i = 0; i < n && stream->n > 100; i++) {
+        uint64_t back = 1 + random_below(&stream->state, recent_only ? 60 : 100);
+        uint64_t offset = stream->n - back;
+        if (sl_duplicate_forget(stream->duplicate, offset)) {
+            assert_false(stream->stored[offset].forgotten);
+            assert_true(stream->stored[offset].row.size > 0);
+            stream->stored[offset].forgotten = true;
+        }
+        assert_false(sl_duplicate_forget(stream->duplicate, offset));
+        if (stream->twin != NULL) {
+            (void)sl_duplicate_forget(stream->twin, offset);
+        }
+    }
+}
+
+/* `has` masks the features: rows of one method alone, where rows are forgotten. */
+static void run_stream(uint64_t seed, uint8_t has, bool forgets, uint64_t window, uint64_t age_us)
+{
+    test_stream *stream = calloc(1, sizeof *stream);
+    assert_non_null(stream);
+    stream->config = make_config(16 << 10, 40 << 10);
+    stream->config.duplicate.window_samples = window;
+    stream->config.duplicate.window_age_us = age_us;
+    stream->state = seed;
+    assert_int_equal(sl_duplicate_open(&stream->config, &stream->duplicate, NULL), SLUICE_OK);
+    char id[SLUICE_LIMIT_ID_BYTES];
+    uint32_t n_found = 0;
+    while (stream->n < N_STREAM) {
+        sluice_sample sample = draw_sample(&stream->state, stream->n, id);
+        sample.features.has &= has;
+        sl_duplicate_probe(stream->duplicate, &sample, &sample.match);
+        if (stream->twin != NULL) {
+            assert_same_answer(stream->duplicate, stream->twin, &sample);
+        }
+        n_found += sample.match.method != SLUICE_METHOD_NONE;
+        sample.match.redelivered = false; /* this stream only asks what is found */
+        sample.verdict.decision = (sluice_decision)random_below(&stream->state, 3);
+        assert_int_equal(sl_duplicate_row_write(&sample, &stream->stored[stream->n].row),
+                         SLUICE_OK);
+        sl_duplicate_apply(stream->duplicate, &sample);
+        if (stream->twin != NULL) {
+            sl_duplicate_apply(stream->twin, &sample);
+        }
+        stream->n++;
+        if (forgets && random_below(&stream->state, 40) == 0) {
+            forget_some(stream, random_below(&stream->state, 2) == 0);
+        }
+        if (random_below(&stream->state, 100) == 0) {
+            assert_valid(sl_duplicate_validate, stream->duplicate);
+            uint64_t oldest = sl_duplicate_oldest(stream->duplicate);
+            compare_with_rebuilt(stream, oldest == UINT64_MAX ? stream->n : oldest);
+            if (!forgets) { /* rows that should have been deleted and were not do no harm */
+                compare_with_rebuilt(stream, 0);
+            }
+        }
+    }
+    assert_true(n_found > 0 && n_found < N_STREAM);
+    for (uint64_t i = 0; i < stream->n; i++) {
+        sl_bytes_fini(&stream->stored[i].row);
+    }
+    sl_duplicate_close(&stream->twin);
+    sl_duplicate_close(&stream->duplicate);
+    free(stream);
+}
+
+static void test_rebuild_after_long_stream_answers_alike(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        run_stream(seed, 7, false, 0, 0);
+    }
+}
+
+static void test_rebuild_with_window_of_samples_answers_alike(void **state)
+{
+    (void)state;
+    run_stream(11, 7, false, 70, 0);
+    run_stream(12, 7, false, 7, 0);
+}
+
+static void test_rebuild_with_window_of_age_answers_alike(void **state)
+{
+    (void)state;
+    run_stream(21, 7, false, 0, 50000);
+}
+
+static void test_rebuild_after_forgetting_answers_alike(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 31; seed <= 34; seed++) {
+        run_stream(seed, SLUICE_HAS_SKETCH, true, 0, 0);
+        run_stream(seed, SLUICE_HAS_RAW | SLUICE_HAS_NORMAL, true, 0, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rebuild_after_long_stream_answers_alike),
+        cmocka_unit_test(test_rebuild_with_window_of_samples_answers_alike),
+        cmocka_unit_test(test_rebuild_with_window_of_age_answers_alike),
+        cmocka_unit_test(test_rebuild_after_forgetting_answers_alike),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,173 @@
+/* duplicate_durable_test.c - rows come back as they were, and nothing else comes back. */
+#include "duplicate/durable.h"
+#include "duplicate_samples.h"
+
+#include <stdlib.h>
+
+static sluice_span span_of(const sluice_bytes *bytes)
+{
+    return (sluice_span){bytes->data, bytes->size};
+}
+
+static void write(const sluice_sample *sample, sluice_bytes *row)
+{
+    sl_bytes_clear(row);
+    assert_int_equal(sl_durable_write(sample, row), SLUICE_OK);
+}
+
+static void assert_refused(const sluice_bytes *row, size_t size)
+{
+    sluice_sample sample;
+    uint8_t *copy = malloc(size + (size == 0)); /* of exactly that size: reading past it is seen */
+    assert_non_null(copy);
+    if (size > 0) {
+        memcpy(copy, row->data, size);
+    }
+    assert_int_equal(sl_durable_read((sluice_span){copy, size}, &sample), SLUICE_E_BADSAMPLE);
+    assert_int_equal(sample.id.size, 0);
+    free(copy);
+}
+
+static void assert_round_trip(const sluice_sample *sample)
+{
+    sluice_bytes row = {0};
+    write(sample, &row);
+    sluice_sample back;
+    assert_int_equal(sl_durable_read(span_of(&row), &back), SLUICE_OK);
+    assert_int_equal(back.offset, sample->offset);
+    assert_int_equal(back.arrived_us, sample->arrived_us);
+    assert_int_equal(back.i_producer, sample->i_producer);
+    assert_true(sl_span_equal(back.id, sample->id));
+    assert_true(sl_span_equal(back.source, sample->source));
+    assert_int_equal(back.features.has, sample->features.has);
+    assert_int_equal(back.verdict.decision, SLUICE_KEEP);
+    if (sample->features.has & SLUICE_HAS_RAW) {
+        assert_memory_equal(back.features.raw_hash, sample->features.raw_hash, 16);
+    }
+    if (sample->features.has & SLUICE_HAS_NORMAL) {
+        assert_memory_equal(back.features.normal_hash, sample->features.normal_hash, 16);
+    }
+    if (sample->features.has & SLUICE_HAS_SKETCH) {
+        assert_int_equal(back.features.profile, sample->features.profile);
+        assert_memory_equal(back.features.sketch, sample->features.sketch, 128);
+    }
+    for (size_t size = 0; size < row.size; size++) {
+        assert_refused(&row, size);
+    }
+    assert_int_equal(sl_bytes_put_u8(&row, 0), SLUICE_OK);
+    assert_refused(&row, row.size);
+    sl_bytes_fini(&row);
+}
+
+static void test_durable_rows_come_back_and_no_part_of_them(void **state)
+{
+    (void)state;
+    for (uint8_t has = 1; has < 8; has++) {
+        sluice_sample sample = make_sample(12345, 7, "an id", "a source");
+        sample.features.has = has;
+        assert_round_trip(&sample);
+    }
+}
+
+static void test_durable_extremes_come_back(void **state)
+{
+    (void)state;
+    char id[SLUICE_LIMIT_ID_BYTES + 1] = {0}, source[SLUICE_LIMIT_SOURCE_BYTES + 1] = {0};
+    memset(id, 'i', sizeof id - 1);
+    memset(source, 's', sizeof source - 1);
+    sluice_sample sample = make_sample(UINT64_MAX - 1, 7, id, source);
+    sample.i_producer = UINT32_MAX;
+    sample.arrived_us = INT64_MIN;
+    assert_round_trip(&sample);
+    sample = make_sample(0, 7, "1", "");
+    sample.arrived_us = INT64_MAX;
+    assert_round_trip(&sample);
+}
+
+static void test_durable_row_is_compact(void **state)
+{
+    (void)state;
+    sluice_bytes row = {0};
+    sluice_sample sample = make_sample(1000, 7, "0123456789abcdef", "web");
+    write(&sample, &row);
+    assert_in_range(row.size, 1, 161 + 16 + 3 + 15);
+    sl_bytes_fini(&row);
+}
+
+/* One rule broken at a time. */
+static void test_durable_hostile_fields_are_refused(void **state)
+{
+    (void)state;
+    char too_long[SLUICE_LIMIT_ID_BYTES + 2] = {0};
+    memset(too_long, 'i', sizeof too_long - 1);
+    sluice_bytes row = {0};
+    sluice_sample good = make_sample(1, 7, "id", "source");
+    for (int i = 0; i < 8; i++) {
+        sluice_sample sample = good;
+        sample.offset = i == 0 ? UINT64_MAX : sample.offset;
+        sample.id = i == 1 ? sl_span_of("") : sample.id;
+        sample.id = i == 2 ? sl_span_of(too_long) : sample.id;
+        sample.id = i == 3 ? sl_span_of("\xff") : sample.id;
+        sample.id = i == 4 ? (sluice_span){(const uint8_t *)"a\0b", 3} : sample.id;
+        sample.source = i == 5 ? sl_span_of(too_long) : sample.source;
+        sample.source = i == 6 ? sl_span_of("\xc3") : sample.source;
+        sample.features.has = i == 7 ? 0 : sample.features.has;
+        write(&sample, &row);
+        assert_refused(&row, row.size);
+    }
+    for (int profile = 0; profile < 256; profile++) {
+        good.features.profile = (uint8_t)profile;
+        write(&good, &row);
+        sluice_sample back;
+        bool known = profile > SLUICE_PROFILE_AUTO && profile < SLUICE_N_PROFILES;
+        assert_int_equal(sl_durable_read(span_of(&row), &back),
+                         known ? SLUICE_OK : SLUICE_E_BADSAMPLE);
+    }
+    good.features.profile = SLUICE_PROFILE_NEWS;
+    write(&good, &row);
+    row.data[0]++; /* version */
+    assert_refused(&row, row.size);
+    row.data[0]--;
+    row.data[1] |= 8; /* an unknown feature */
+    assert_refused(&row, row.size);
+    sl_bytes_fini(&row);
+}
+
+/* Whatever is read back is within the limits, so that it can be inserted. */
+static void test_durable_damaged_rows_never_break_a_limit(void **state)
+{
+    (void)state;
+    sluice_bytes row = {0};
+    uint64_t random = 1;
+    uint32_t n_read = 0;
+    for (int i = 0; i < 100000; i++) {
+        sluice_sample sample =
+            make_sample(next_random(&random) >> random_below(&random, 64), 7, "an id", "a source");
+        write(&sample, &row);
+        for (uint32_t j = 1 + random_below(&random, 3); j > 0; j--) {
+            row.data[random_below(&random, 40)] = (uint8_t)next_random(&random);
+        }
+        sluice_sample back;
+        if (sl_durable_read(span_of(&row), &back) == SLUICE_OK) {
+            assert_in_range(back.id.size, 1, SLUICE_LIMIT_ID_BYTES);
+            assert_in_range(back.source.size, 0, SLUICE_LIMIT_SOURCE_BYTES);
+            assert_in_range(back.features.profile, 1, SLUICE_N_PROFILES - 1);
+            assert_true(back.offset < UINT64_MAX);
+            n_read++;
+        }
+    }
+    assert_true(n_read > 0);
+    sl_bytes_fini(&row);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_durable_rows_come_back_and_no_part_of_them),
+        cmocka_unit_test(test_durable_extremes_come_back),
+        cmocka_unit_test(test_durable_row_is_compact),
+        cmocka_unit_test(test_durable_hostile_fields_are_refused),
+        cmocka_unit_test(test_durable_damaged_rows_never_break_a_limit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

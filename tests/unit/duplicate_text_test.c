@@ -1,0 +1,174 @@
+/* duplicate_text_test.c - banded candidates, verified on the whole sketch. */
+#include "duplicate/text.h"
+#include "duplicate_samples.h"
+
+#include "duplicate/agreement.h"
+
+static sl_text *open_text(double threshold)
+{
+    sluice_config config = make_config(0, 256 << 10);
+    config.duplicate.text_threshold = threshold;
+    sl_text *text;
+    assert_int_equal(sl_text_open(&config, &text, NULL), SLUICE_OK);
+    return text;
+}
+
+static void insert(sl_text *text, const sluice_sample *sample)
+{
+    sl_text_insert(text, sample);
+    assert_valid(sl_text_validate, text);
+}
+
+/* UINT64_MAX: nothing found. */
+static uint64_t probe(const sl_text *text, const sluice_sample *sample, float *similarity)
+{
+    sluice_match match = {0};
+    if (!sl_text_probe(text, sample, &match)) {
+        return UINT64_MAX;
+    }
+    assert_int_equal(match.method, SLUICE_METHOD_TEXT);
+    assert_false(match.redelivered);
+    *similarity = match.similarity;
+    return match.of_offset;
+}
+
+static void test_text_probe_at_the_threshold_finds_and_below_does_not(void **state)
+{
+    (void)state;
+    sl_text *text = open_text(0.8);
+    uint32_t n_least = sl_agreement_least(0.8f);
+    sluice_sample kept = make_sample(0, 1, "a", "s");
+    insert(text, &kept);
+    sluice_sample other = make_sample(1, 2, "b", "s");
+    float similarity = 0;
+    make_agree(&other, &kept, n_least);
+    assert_int_equal(probe(text, &other, &similarity), 0);
+    assert_true(similarity == sl_agreement_similarity(n_least));
+    make_agree(&other, &kept, n_least - 1);
+    assert_int_equal(probe(text, &other, &similarity), UINT64_MAX);
+    sl_text_close(&text);
+}
+
+static void test_text_probe_takes_highest_similarity_then_smallest_offset(void **state)
+{
+    (void)state;
+    sl_text *text = open_text(0.8);
+    sluice_sample center = make_sample(9, 1, "x", "s");
+    static const uint32_t agree[] = {110, 120, 120, 112};
+    for (uint64_t i = 0; i < 4; i++) {
+        sluice_sample kept = make_sample(i, 2, "a", "s");
+        make_agree(&kept, &center, agree[i]);
+        insert(text, &kept);
+    }
+    float similarity = 0;
+    assert_int_equal(probe(text, &center, &similarity), 1);
+    assert_true(similarity == sl_agreement_similarity(120));
+    sl_text_close(&text);
+}
+
+static void test_text_profiles_never_meet(void **state)
+{
+    (void)state;
+    sl_text *text = open_text(0);
+    sluice_sample kept = make_sample(0, 1, "a", "s");
+    insert(text, &kept);
+    sluice_sample same = make_sample(1, 1, "b", "s");
+    float similarity = 0;
+    assert_int_equal(probe(text, &same, &similarity), 0);
+    for (int i = 0; i < 256; i++) { /* also profiles that are none */
+        same.features.profile = (uint8_t)i;
+        assert_int_equal(probe(text, &same, &similarity),
+                         i == SLUICE_PROFILE_NEWS ? 0 : UINT64_MAX);
+    }
+    same.features.profile = SLUICE_PROFILE_PROSE; /* the same bands, but for the profile */
+    insert(text, &same);
+    assert_int_equal(probe(text, &same, &similarity), UINT64_MAX); /* itself */
+    same.offset++;
+    assert_int_equal(probe(text, &same, &similarity), 1);
+    sl_text_close(&text);
+}
+
+static void test_text_profile_with_bands_of_4_finds_half_similar(void **state)
+{
+    (void)state;
+    sl_text *text = open_text(0);
+    sluice_sample kept = make_sample(0, 1, "a", "s");
+    kept.features.profile = SLUICE_PROFILE_RECORDS;
+    insert(text, &kept);
+    sluice_sample other = make_sample(1, 2, "b", "s");
+    other.features.profile = SLUICE_PROFILE_RECORDS;
+    make_agree(&other, &kept, 66);
+    float similarity = 0;
+    assert_int_equal(probe(text, &other, &similarity), 0);
+    sl_text_close(&text);
+}
+
+static void test_text_threshold_1_needs_equal_normal_hash(void **state)
+{
+    (void)state;
+    sl_text *text = open_text(1);
+    sluice_sample kept = make_sample(0, 1, "a", "s");
+    insert(text, &kept);
+    sluice_sample same = make_sample(1, 1, "b", "s");
+    float similarity = 0;
+    assert_int_equal(probe(text, &same, &similarity), 0);
+    assert_true(similarity == 1.0f);
+    same.features.sketch[127]++;
+    assert_int_equal(probe(text, &same, &similarity), UINT64_MAX);
+    same = make_sample(1, 1, "b", "s");
+    same.features.normal_hash[0] ^= 1;
+    assert_int_equal(probe(text, &same, &similarity), UINT64_MAX);
+    same = make_sample(1, 1, "b", "s");
+    same.features.has = SLUICE_HAS_SKETCH;
+    assert_int_equal(probe(text, &same, &similarity), UINT64_MAX);
+    sl_text_close(&text);
+}
+
+static void test_text_without_sketch_is_not_remembered_and_finds_nothing(void **state)
+{
+    (void)state;
+    sl_text *text = open_text(0);
+    sluice_sample kept = make_sample(0, 1, "a", "s");
+    kept.features.has = SLUICE_HAS_RAW | SLUICE_HAS_NORMAL;
+    insert(text, &kept);
+    assert_int_equal(sl_index_usage(sl_text_index(text)).rows, 0);
+    sluice_sample same = make_sample(1, 1, "b", "s");
+    float similarity = 0;
+    assert_int_equal(probe(text, &same, &similarity), UINT64_MAX);
+    insert(text, &same);
+    kept.offset = 2;
+    assert_int_equal(probe(text, &kept, &similarity), UINT64_MAX);
+    sl_text_close(&text);
+}
+
+/* A policy that keeps every copy: a bucket that all of them fall into costs ten looks and names
+ * the oldest of the ten. */
+static void test_text_giant_bucket_answers_from_its_newest_ten(void **state)
+{
+    (void)state;
+    sl_text *text = open_text(0.8);
+    for (uint64_t i = 0; i < 300; i++) {
+        sluice_sample copy = make_sample(i, 1, "a", "s");
+        insert(text, &copy);
+    }
+    sluice_sample copy = make_sample(300, 1, "b", "s");
+    float similarity = 0;
+    assert_int_equal(probe(text, &copy, &similarity), 290);
+    assert_true(sl_text_forget(text, 290));
+    assert_int_equal(probe(text, &copy, &similarity), 289); /* as if 290 had never come */
+    sl_text_close(&text);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_text_probe_at_the_threshold_finds_and_below_does_not),
+        cmocka_unit_test(test_text_probe_takes_highest_similarity_then_smallest_offset),
+        cmocka_unit_test(test_text_profiles_never_meet),
+        cmocka_unit_test(test_text_profile_with_bands_of_4_finds_half_similar),
+        cmocka_unit_test(test_text_threshold_1_needs_equal_normal_hash),
+        cmocka_unit_test(test_text_without_sketch_is_not_remembered_and_finds_nothing),
+        cmocka_unit_test(test_text_giant_bucket_answers_from_its_newest_ten),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

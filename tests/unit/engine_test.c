@@ -1,0 +1,328 @@
+/* engine_test.c - the table of cases of design 6, a test a row; order, restart, forgetting. */
+#include "bytes.h"
+#include "sluice/engine.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define TEXT_A                                                                                     \
+    "the heron stood in the shallow water and waited for the tide to bring the small fish in"
+#define TEXT_A_EDITED                                                                              \
+    "the heron stood in the shallow water and waited for the tide to bring the little fish in"
+#define TEXT_B                                                                                     \
+    "copper prices rose sharply on the exchange after a strike closed two mines in the north"
+
+typedef struct fixture {
+    sluice_config config;
+    sluice_engine *engine;
+    sluice_batch *batch;
+    sluice_bytes bytes;
+    sluice_bytes rows; /* u32 size, row; of every sample run */
+} fixture;
+
+static int open_fixture(void **state)
+{
+    fixture *f = calloc(1, sizeof *f);
+    sluice_config_default(&f->config);
+    f->config.duplicate.exact_memory = 1 << 20;
+    f->config.duplicate.text_memory = 1 << 20;
+    f->config.duplicate.text_profile = SLUICE_PROFILE_PROSE;
+    *state = f;
+    return sluice_engine_open(&f->config, &f->engine, NULL) == SLUICE_OK &&
+                   sluice_batch_open(&f->batch) == SLUICE_OK
+               ? 0
+               : -1;
+}
+
+static int close_fixture(void **state)
+{
+    fixture *f = *state;
+    sluice_engine_close(&f->engine);
+    sluice_batch_close(&f->batch);
+    sl_bytes_fini(&f->bytes);
+    sl_bytes_fini(&f->rows);
+    free(f);
+    return 0;
+}
+
+static void reopen(fixture *f)
+{
+    sluice_engine_close(&f->engine);
+    assert_int_equal(sluice_engine_open(&f->config, &f->engine, NULL), SLUICE_OK);
+}
+
+static void put_field(sluice_bytes *bytes, unsigned number, const char *text)
+{
+    assert_int_equal(sl_bytes_put_varint(bytes, number << 3 | 2), SLUICE_OK);
+    assert_int_equal(sl_bytes_put_varint(bytes, strlen(text)), SLUICE_OK);
+    assert_int_equal(sl_bytes_append(bytes, text, strlen(text)), SLUICE_OK);
+}
+
+static void add_sample(fixture *f, const char *id, const char *text)
+{
+    sluice_bytes inner = {0};
+    put_field(&inner, 1, id);
+    put_field(&inner, 2, "src");
+    put_field(&inner, 4, text);
+    assert_int_equal(sl_bytes_put_varint(&f->bytes, 0x0a), SLUICE_OK);
+    assert_int_equal(sl_bytes_put_varint(&f->bytes, inner.size), SLUICE_OK);
+    assert_int_equal(sl_bytes_append(&f->bytes, inner.data, inner.size), SLUICE_OK);
+    sl_bytes_fini(&inner);
+}
+
+static void assert_valid(const fixture *f)
+{
+    const char *reason = "";
+    if (!sluice_engine_validate(f->engine, &reason)) {
+        fail_msg("%s", reason);
+    }
+}
+
+/* Runs what was added, as arrived at `arrived_us` from producer `i_producer`. */
+static sluice_sample *run(fixture *f, int64_t arrived_us, uint32_t i_producer)
+{
+    sluice_message why = {""};
+    if (sluice_batch_decode(f->batch, (sluice_span){f->bytes.data, f->bytes.size}, &why) !=
+        SLUICE_OK) {
+        fail_msg("%s", why.text);
+    }
+    assert_int_equal(sluice_batch_features(f->batch, &f->config), SLUICE_OK);
+    for (uint32_t i = 0; i < f->batch->n_samples; i++) {
+        f->batch->samples[i].arrived_us = arrived_us;
+        f->batch->samples[i].i_producer = i_producer;
+    }
+    sluice_engine_run(f->engine, f->batch);
+    assert_valid(f);
+    for (uint32_t i = 0; i < f->batch->n_samples; i++) {
+        sluice_bytes row = {0};
+        const sluice_sample *sample = &f->batch->samples[i];
+        if (sample->offset != UINT64_MAX && !sample->match.redelivered) {
+            assert_int_equal(sluice_engine_row_write(f->engine, sample, &row), SLUICE_OK);
+        }
+        if (row.size > 0) {
+            assert_int_equal(sl_bytes_put_u32(&f->rows, (uint32_t)row.size), SLUICE_OK);
+            assert_int_equal(sl_bytes_append(&f->rows, row.data, row.size), SLUICE_OK);
+        }
+        sl_bytes_fini(&row);
+    }
+    return f->batch->samples;
+}
+
+static sluice_sample *run_one(fixture *f, const char *id, const char *text)
+{
+    sl_bytes_clear(&f->bytes);
+    add_sample(f, id, text);
+    return run(f, 0, 0);
+}
+
+static void restore_rows(fixture *f)
+{
+    sl_reader reader = sl_reader_of((sluice_span){f->rows.data, f->rows.size});
+    while (reader.at < reader.end) {
+        uint32_t size = sl_reader_u32(&reader);
+        assert_int_equal(sluice_engine_row_read(f->engine, sl_reader_span(&reader, size)),
+                         SLUICE_OK);
+    }
+}
+
+static void test_engine_new_sample_is_kept_and_gets_the_next_offset(void **state)
+{
+    fixture *f = *state;
+    const sluice_sample *sample = run_one(f, "a", TEXT_A);
+    assert_int_equal(sample->verdict.decision, SLUICE_KEEP);
+    assert_int_equal(sample->match.method, SLUICE_METHOD_NONE);
+    assert_int_equal(sample->offset, 0);
+    assert_int_equal(run_one(f, "b", TEXT_B)->offset, 1);
+    assert_int_equal(sluice_engine_next_offset(f->engine), 2);
+}
+
+static void test_engine_match_is_dropped_and_names_the_representative(void **state)
+{
+    fixture *f = *state;
+    run_one(f, "a", TEXT_A);
+    const sluice_sample *sample = run_one(f, "b", TEXT_A);
+    assert_int_equal(sample->verdict.decision, SLUICE_DROP);
+    assert_string_equal(sample->verdict.reasons[0], "duplicate");
+    assert_int_equal(sample->match.method, SLUICE_METHOD_EXACT);
+    assert_int_equal(sample->match.of_offset, 0);
+    assert_memory_equal(sample->match.of_id.data, "a", 1);
+    assert_memory_equal(sample->match.of_source.data, "src", 3);
+    sample = run_one(f, "c", TEXT_A_EDITED);
+    assert_int_equal(sample->match.method, SLUICE_METHOD_TEXT);
+    assert_int_equal(sample->match.of_offset, 0);
+    assert_true(sample->match.similarity >= 0.5F && sample->match.similarity < 1.0F);
+}
+
+static void test_engine_dropped_sample_represents_nothing(void **state)
+{
+    fixture *f = *state;
+    run_one(f, "a", TEXT_A);
+    run_one(f, "b", TEXT_A_EDITED); /* dropped in favour of a */
+    const sluice_sample *sample = run_one(f, "c", TEXT_A_EDITED);
+    assert_int_equal(sample->match.of_offset, 0);
+}
+
+static void test_engine_same_producer_id_and_content_is_redelivered(void **state)
+{
+    fixture *f = *state;
+    run_one(f, "a", TEXT_A);
+    run_one(f, "b", TEXT_B);
+    const sluice_sample *sample = run_one(f, "a", TEXT_A);
+    assert_true(sample->match.redelivered);
+    assert_int_equal(sample->verdict.decision, SLUICE_KEEP);
+    assert_int_equal(sample->match.method, SLUICE_METHOD_NONE);
+    assert_int_equal(sample->offset, 0);
+    assert_int_equal(sluice_engine_next_offset(f->engine), 2); /* took no place in the order */
+}
+
+static void test_engine_same_id_and_content_of_another_producer_is_a_duplicate(void **state)
+{
+    fixture *f = *state;
+    run_one(f, "a", TEXT_A);
+    sl_bytes_clear(&f->bytes);
+    add_sample(f, "a", TEXT_A);
+    const sluice_sample *sample = run(f, 0, 1);
+    assert_false(sample->match.redelivered);
+    assert_int_equal(sample->verdict.decision, SLUICE_DROP);
+}
+
+static void test_engine_two_copies_in_one_batch_are_not_both_kept_nor_both_dropped(void **state)
+{
+    fixture *f = *state;
+    add_sample(f, "a", TEXT_A);
+    add_sample(f, "b", TEXT_A);
+    const sluice_sample *sample = run(f, 0, 0);
+    assert_int_equal(sample[0].verdict.decision, SLUICE_KEEP);
+    assert_int_equal(sample[1].verdict.decision, SLUICE_DROP);
+    assert_int_equal(sample[1].match.of_offset, 0);
+}
+
+static void test_engine_refused_sample_gets_no_offset_and_changes_nothing(void **state)
+{
+    fixture *f = *state;
+    sluice_bytes before = {0}, after = {0};
+    assert_int_equal(sluice_engine_save(f->engine, &before), SLUICE_OK);
+    const sluice_sample *sample = run_one(f, "", TEXT_A);
+    assert_int_equal(sample->verdict.decision, SLUICE_REFUSE);
+    assert_true(sample->offset == UINT64_MAX);
+    assert_int_equal(sluice_engine_save(f->engine, &after), SLUICE_OK);
+    assert_int_equal(before.size, after.size);
+    assert_memory_equal(before.data, after.data, before.size);
+    assert_int_equal(run_one(f, "b", TEXT_A)->verdict.decision, SLUICE_KEEP);
+    sl_bytes_fini(&before);
+    sl_bytes_fini(&after);
+}
+
+static void test_engine_evicted_representative_makes_the_copy_new_and_its_successor(void **state)
+{
+    fixture *f = *state;
+    f->config.duplicate.window_samples = 2;
+    reopen(f);
+    run_one(f, "a", TEXT_A);
+    run_one(f, "b", TEXT_B);
+    const sluice_sample *sample = run_one(f, "c", TEXT_A); /* offset 2, a is at 2 - 2: the last */
+    assert_int_equal(sample->match.of_offset, 0);
+    sample = run_one(f, "d", TEXT_A); /* offset 3: a is out of the window */
+    assert_int_equal(sample->verdict.decision, SLUICE_KEEP);
+    sample = run_one(f, "e", TEXT_A);
+    assert_int_equal(sample->match.of_offset, 3);
+}
+
+static void test_engine_window_by_age_counts_recorded_time(void **state)
+{
+    fixture *f = *state;
+    f->config.duplicate.window_age_us = 1000;
+    reopen(f);
+    run_one(f, "a", TEXT_A);
+    sl_bytes_clear(&f->bytes);
+    add_sample(f, "b", TEXT_A);
+    assert_int_equal(run(f, 1000, 0)->verdict.decision, SLUICE_DROP);
+    assert_int_equal(run(f, 1001, 0)->verdict.decision, SLUICE_KEEP);
+}
+
+static void test_engine_forgotten_representative_answers_no_more(void **state)
+{
+    fixture *f = *state;
+    run_one(f, "a", TEXT_A);
+    assert_true(sluice_engine_forget(f->engine, 0));
+    assert_false(sluice_engine_forget(f->engine, 0));
+    assert_int_equal(run_one(f, "b", TEXT_A)->verdict.decision, SLUICE_KEEP);
+}
+
+static void test_engine_rebuilt_from_rows_and_checkpoint_goes_on_alike(void **state)
+{
+    fixture *f = *state;
+    sluice_bytes checkpoint = {0};
+    run_one(f, "a", TEXT_A);
+    run_one(f, "b", TEXT_A_EDITED);
+    assert_int_equal(sluice_engine_save(f->engine, &checkpoint), SLUICE_OK);
+    sluice_sample late = *run_one(f, "c", TEXT_B);
+    reopen(f);
+    assert_int_equal(sluice_engine_load(f->engine, (sluice_span){checkpoint.data, checkpoint.size}),
+                     SLUICE_OK);
+    restore_rows(f);
+    sluice_engine_apply(f->engine, &late); /* the log behind the checkpoint */
+    assert_int_equal(sluice_engine_next_offset(f->engine), 3);
+    assert_int_equal(run_one(f, "d", TEXT_B)->match.of_offset, 2);
+    assert_int_equal(run_one(f, "e", TEXT_A)->match.of_offset, 0);
+    assert_int_equal(sluice_engine_source(f->engine, 1).kept, 2);
+    assert_int_equal(sluice_engine_source(f->engine, 1).dropped, 3);
+    sl_bytes_fini(&checkpoint);
+}
+
+static void test_engine_damaged_checkpoint_is_refused_and_changes_nothing(void **state)
+{
+    fixture *f = *state;
+    sluice_bytes checkpoint = {0};
+    run_one(f, "a", TEXT_A);
+    assert_int_equal(sluice_engine_save(f->engine, &checkpoint), SLUICE_OK);
+    for (size_t size = 0; size < checkpoint.size; size++) {
+        assert_int_equal(sluice_engine_load(f->engine, (sluice_span){checkpoint.data, size}),
+                         SLUICE_E_CORRUPT);
+    }
+    assert_int_equal(sluice_engine_next_offset(f->engine), 1);
+    sl_bytes_fini(&checkpoint);
+}
+
+static void test_engine_sources_beyond_the_limit_are_other(void **state)
+{
+    fixture *f = *state;
+    sluice_sample sample = {.verdict = {.decision = SLUICE_DROP}};
+    for (uint32_t i = 0; i < SLUICE_LIMIT_SOURCES + 10; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "s%u", i);
+        sample.source = sl_span_of(name);
+        sample.offset = i;
+        sluice_engine_apply(f->engine, &sample);
+    }
+    assert_int_equal(sluice_engine_n_sources(f->engine), SLUICE_LIMIT_SOURCES + 1);
+    sluice_source_counts other = sluice_engine_source(f->engine, 0);
+    assert_memory_equal(other.source.data, "(other)", 7);
+    assert_int_equal(other.dropped, 10);
+    assert_valid(f);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
+    const struct CMUnitTest tests[] = {
+        TEST(test_engine_new_sample_is_kept_and_gets_the_next_offset),
+        TEST(test_engine_match_is_dropped_and_names_the_representative),
+        TEST(test_engine_dropped_sample_represents_nothing),
+        TEST(test_engine_same_producer_id_and_content_is_redelivered),
+        TEST(test_engine_same_id_and_content_of_another_producer_is_a_duplicate),
+        TEST(test_engine_two_copies_in_one_batch_are_not_both_kept_nor_both_dropped),
+        TEST(test_engine_refused_sample_gets_no_offset_and_changes_nothing),
+        TEST(test_engine_evicted_representative_makes_the_copy_new_and_its_successor),
+        TEST(test_engine_window_by_age_counts_recorded_time),
+        TEST(test_engine_forgotten_representative_answers_no_more),
+        TEST(test_engine_rebuilt_from_rows_and_checkpoint_goes_on_alike),
+        TEST(test_engine_damaged_checkpoint_is_refused_and_changes_nothing),
+        TEST(test_engine_sources_beyond_the_limit_are_other),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -79,7 +79,7 @@ static chunk *add_chunk(sl_arena *arena, size_t size)
 
 void *sl_arena_alloc(sl_arena *arena, size_t size)
 {
-    if (size > arena->cap - arena->used) {
+    if (size > SIZE_MAX / 2 || size > arena->cap - arena->used) {
         return NULL;
     }
     size_t rounded = (size + 15) & ~(size_t)15;

@@ -296,10 +296,11 @@ static sluice_status put_time(sluice_bytes *out, int64_t time_us)
         return put_double(out, (double)time_us / (double)second);
     }
     if (fraction != 0) {
-        size_t size = (size_t)snprintf(digits, sizeof digits, ".%06d", (int)fraction);
-        while (digits[size - 1] == '0') {
-            digits[--size] = 0;
+        int width = 6;
+        for (; fraction % 10 == 0; width--) {
+            fraction /= 10;
         }
+        snprintf(digits, sizeof digits, ".%0*d", width, (int)fraction);
     }
     snprintf(text, sizeof text, "\"%04d-%02d-%02dT%02d:%02d:%02d%sZ\"", utc.tm_year + 1900,
              utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, digits);

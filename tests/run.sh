@@ -36,13 +36,13 @@ quick)
     ;;
 all)
     build dev
-    run dev -L 'unit|property|fuzz|e2e'
+    run dev -L 'unit|property|fuzz|e2e|fault'
     build asan
     run asan -L 'unit|property|fuzz|e2e'
     build tsan
     run tsan -L 'unit|property|e2e'
     build release
-    run release -L 'fault|quality' -j 1
+    run release -L quality
     ;;
 bench)
     build release

@@ -3,6 +3,7 @@
 #include "command/progress.h"
 #include "command/settings.h"
 #include "bytes.h"
+#include "config_value.h"
 #include "duplicate/duplicate.h"
 
 #include <jansson.h>
@@ -138,13 +139,26 @@ static double restart_seconds(const check_findings *findings)
 
 /* ---- how it is said ---- */
 
-static void print_method(const char *name, uint64_t rows, double row_bytes, uint64_t memory,
-                         FILE *file)
+/* A size as the configuration has it: 64MiB. */
+static void print_size(const char *name, const sluice_config *config)
 {
-    char count[32], bytes[32];
-    fprintf(file, "  %-6s %15s texts in %s (%.0f bytes each)\n", name,
-            sl_progress_count(rows, count, sizeof count),
-            sl_progress_bytes((double)memory, bytes, sizeof bytes), row_bytes);
+    const sl_config_key *key = sl_config_find(name);
+    sl_config_value value;
+    sluice_bytes text = {0};
+    sl_config_value_load(key, config, &value);
+    if (sl_config_value_print(key, &value, false, &text) == SLUICE_OK) {
+        printf("%.*s", (int)text.size, (const char *)text.data);
+    }
+    sl_bytes_fini(&text);
+}
+
+static void print_method(const char *method, uint64_t rows, double row_bytes, const char *key,
+                         const sluice_config *config)
+{
+    char count[32];
+    printf("  %-6s %15s texts in ", method, sl_progress_count(rows, count, sizeof count));
+    print_size(key, config);
+    printf(" (%.0f bytes each)\n", row_bytes);
 }
 
 static void print_findings(const sluice_config *config, const check_findings *findings)
@@ -161,9 +175,9 @@ static void print_findings(const sluice_config *config, const check_findings *fi
     if (config->duplicate.enabled) {
         printf("Memory remembers, at least (ids of %d bytes):\n", SL_CHECK_ID_BYTES);
         print_method("exact", findings->plan.exact_rows, findings->plan.exact_row_bytes,
-                     config->duplicate.exact_memory, stdout);
+                     "duplicate.exact.memory", config);
         print_method("near", findings->plan.text_rows, findings->plan.text_row_bytes,
-                     config->duplicate.text_memory, stdout);
+                     "duplicate.text.memory", config);
         printf("A restart with all of it in use takes about %s (at %.0f rows/s).\n",
                sl_progress_duration(restart_seconds(findings), seconds, sizeof seconds),
                SL_CHECK_ROWS_PER_SECOND);

@@ -10,15 +10,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool sl_number_option(const char *verb, const char *name, const char *text, uint64_t max,
-                      uint64_t *value)
+bool sl_number_option(const char *verb, const char *name, const char *text, uint64_t min,
+                      uint64_t max, uint64_t *value)
 {
     char *end = NULL;
     errno = 0;
     *value = text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : 0;
-    if (end == NULL || *end != '\0' || errno != 0 || *value > max) {
-        fprintf(stderr, "sluice %s: %s %s: expected a whole number up to %llu\n", verb, name, text,
-                (unsigned long long)max);
+    if (end == NULL || *end != '\0' || errno != 0 || *value < min || *value > max) {
+        fprintf(stderr, "sluice %s: %s %s: expected a whole number from %llu to %llu\n", verb, name,
+                text, (unsigned long long)min, (unsigned long long)max);
         return false;
     }
     return true;

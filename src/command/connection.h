@@ -9,9 +9,9 @@
  * and the sentence is on standard error. */
 int sl_connection_option(int argc, char **argv, int *i, sl_client_options *options);
 
-/* "12", at most `max`; false and a sentence on standard error for anything else. */
-bool sl_number_option(const char *verb, const char *name, const char *text, uint64_t max,
-                      uint64_t *value);
+/* "12", between `min` and `max`; false and a sentence on standard error for anything else. */
+bool sl_number_option(const char *verb, const char *name, const char *text, uint64_t min,
+                      uint64_t max, uint64_t *value);
 
 #define SL_CONNECTION_USAGE                                                                        \
     "  --key FILE         own key (sluice keygen), if the filter asks for keys\n"                  \

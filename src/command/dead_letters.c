@@ -49,6 +49,9 @@ static const char *date_of(int64_t at_us, char *out, size_t size)
 
 static json_t *text_of(sluice_span span)
 {
+    if (span.size == 0) { /* which may have no address */
+        return json_string("");
+    }
     return sl_utf8_valid(span) ? json_stringn((const char *)span.data, span.size) : json_null();
 }
 

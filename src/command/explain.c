@@ -322,7 +322,8 @@ static const char *unit_of(const char *method)
     return "";
 }
 
-/* The lines of the state's configuration that decide about this method. */
+/* What the state's configuration says about this method: its threshold, and the profile that has
+ * one where the threshold is auto. */
 static void print_threshold(const explain_work *work, const char *method)
 {
     char prefix[64];
@@ -332,7 +333,9 @@ static void print_threshold(const explain_work *work, const char *method)
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         stop = stop != NULL ? stop : end;
-        if ((size_t)(stop - at) > size && strncmp(at, prefix, size) == 0) {
+        bool ours = (size_t)(stop - at) > size + 9 && strncmp(at, prefix, size) == 0;
+        if (ours &&
+            (strncmp(at + size, "threshold", 9) == 0 || strncmp(at + size, "profile", 7) == 0)) {
             printf("  configured  %.*s\n", (int)(stop - at), at);
         }
         at = stop < end ? stop + 1 : end;

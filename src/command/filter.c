@@ -338,11 +338,14 @@ static sluice_status finish(filter_pass *filter, sluice_status status, sluice_me
 
 /* ---- opening ---- */
 
+/* One file by two names. Devices and pipes take what two write. */
 static bool same_file(const char *a, const char *b)
 {
     struct stat x, y;
-    return stat(a, &x) == 0 && stat(b, &y) == 0 && S_ISREG(x.st_mode) && x.st_dev == y.st_dev &&
-           x.st_ino == y.st_ino;
+    if (stat(a, &x) != 0 || stat(b, &y) != 0) {
+        return strcmp(a, b) == 0;
+    }
+    return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 /* Writing empties the file first: a name given twice would destroy what it names. */
@@ -359,8 +362,7 @@ static bool names_clash(const filter_options *options)
         }
     }
     if (options->out != NULL && options->verdicts != NULL &&
-        (strcmp(options->out, options->verdicts) == 0 ||
-         same_file(options->out, options->verdicts))) {
+        same_file(options->out, options->verdicts)) {
         fprintf(stderr, "sluice filter: samples and verdicts cannot both go to %s\n",
                 strcmp(options->out, "-") == 0 ? "standard output" : options->out);
         return true;

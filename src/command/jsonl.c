@@ -39,13 +39,27 @@ static size_t skip_blanks(sluice_span line, size_t at)
     return at;
 }
 
-/* Behind the string that starts at `at`; the line's end if it does not end. */
+/* Behind the string that starts at `at`; the line's end if it does not end. A quote ends it unless
+ * an odd number of backslashes stands before it. */
 static size_t skip_string(sluice_span line, size_t at)
 {
-    for (at++; at < line.size && line.data[at] != '"'; at++) {
-        at += line.data[at] == '\\';
+    const uint8_t *start = line.data + at + 1;
+    const uint8_t *end = line.data + line.size;
+    for (const uint8_t *from = start; from < end;) {
+        const uint8_t *quote = memchr(from, '"', (size_t)(end - from));
+        if (quote == NULL) {
+            break;
+        }
+        const uint8_t *before = quote;
+        while (before > start && before[-1] == '\\') {
+            before--;
+        }
+        from = quote + 1;
+        if ((quote - before) % 2 == 0) {
+            return (size_t)(from - line.data);
+        }
     }
-    return at < line.size ? at + 1 : line.size;
+    return line.size;
 }
 
 static size_t skip_value(sluice_span line, size_t at)
@@ -482,7 +496,8 @@ static sluice_status put_without_verdict(sluice_span line, sluice_bytes *out)
 {
     size_t at = 0;
     member found;
-    while (next_member(line, &at, &found)) {
+    bool possible = memmem(line.data, line.size, "\"sluice\"", 8) != NULL;
+    while (possible && next_member(line, &at, &found)) {
         if (!sl_span_equal(found.name, sl_span_of("sluice"))) {
             continue;
         }

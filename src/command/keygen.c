@@ -125,10 +125,10 @@ static void print_result(const keygen_options *options, const key_names *names, 
         printf("\"}\n");
         return;
     }
-    printf("%s     the secret key: stays with its owner\n", options->file);
-    printf("%s     its public part: give it to the other side\n", names->public_file);
+    printf("%-24s  the secret key: stays with its owner\n", options->file);
+    printf("%-24s  its public part: give it to the other side\n", names->public_file);
     if (names->listed_file[0] != '\0') {
-        printf("%s     makes the filter admit '%s'; delete it to shut it out\n", names->listed_file,
+        printf("%-24s  makes the filter admit '%s'; delete it to shut it out\n", names->listed_file,
                names->name);
     } else if (!options->server) {
         printf("To admit '%s', copy %s to the filter's clients folder as %s.key.\n", names->name,

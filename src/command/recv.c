@@ -77,13 +77,12 @@ static int parse_value(int argc, char **argv, int *i, recv_options *options)
     } else if (value != NULL && strcmp(name, "--verdicts") == 0) {
         options->verdicts = value;
     } else if (value != NULL && strcmp(name, "-n") == 0) {
-        return sl_number_option("recv", name, value, UINT64_MAX / 2, &options->n_max) &&
-                       options->n_max > 0
+        return sl_number_option("recv", name, value, 1, UINT64_MAX / 2, &options->n_max)
                    ? SL_EXIT_OK
                    : SL_EXIT_USAGE;
     } else if (value != NULL && strcmp(name, "--offset") == 0) {
         options->by_offset = true;
-        return sl_number_option("recv", name, value, UINT64_MAX / 2, &options->offset)
+        return sl_number_option("recv", name, value, 0, UINT64_MAX / 2, &options->offset)
                    ? SL_EXIT_OK
                    : SL_EXIT_USAGE;
     } else {

@@ -39,6 +39,8 @@ static const char usage[] =
     "on\n"
     "                     where the filter's count of P says. Another input needs another name, "
     "or\n"
+    "                     (without it: \"send\", or with --key the client's name; nothing is "
+    "skipped)\n"
     "  --no-skip          send the whole input after what P sent before\n"
     "  --batch N          samples a message, at most (256)\n"
     "  --json             the summary as JSON\n" SL_CONNECTION_USAGE;
@@ -79,9 +81,8 @@ static int parse_value(int argc, char **argv, int *i, send_options *options)
     } else if (good && strcmp(name, "--producer") == 0) {
         options->producer = value;
     } else if (good && strcmp(name, "--batch") == 0) {
-        if (!sl_number_option("send", "--batch", value, SLUICE_LIMIT_BATCH_SAMPLES,
-                              &options->batch_samples) ||
-            options->batch_samples == 0) {
+        if (!sl_number_option("send", "--batch", value, 1, SLUICE_LIMIT_BATCH_SAMPLES,
+                              &options->batch_samples)) {
             return SL_EXIT_USAGE;
         }
     } else if (good && strcmp(name, "--format") == 0) {
@@ -267,10 +268,28 @@ static void say_where_it_goes_on(send_work *sending, const char *name)
             next, name);
 }
 
+/* The producer's name: the one given, else the client's own (a key speaks for its client alone). */
+static void name_producer(const send_options *options, char *name, size_t size)
+{
+    const char *key = options->client.key_file;
+    if (options->producer != NULL || key == NULL) {
+        snprintf(name, size, "%s",
+                 options->producer != NULL ? options->producer : DEFAULT_PRODUCER);
+        return;
+    }
+    const char *slash = strrchr(key, '/');
+    snprintf(name, size, "%s", slash != NULL ? slash + 1 : key);
+    size_t end = strlen(name);
+    if (end > 4 && strcmp(name + end - 4, ".key") == 0) {
+        name[end - 4] = '\0';
+    }
+}
+
 static int run(send_work *sending)
 {
     const send_options *options = sending->options;
-    const char *name = options->producer != NULL ? options->producer : DEFAULT_PRODUCER;
+    char name[SLUICE_LIMIT_ID_BYTES + 2]; /* one too many is refused by open, not cut here */
+    name_producer(options, name, sizeof name);
     sluice_status status = sl_input_open(options->paths, options->n_paths, options->format,
                                          &sending->input, &sending->why);
     if (status == SLUICE_OK) {

@@ -183,7 +183,9 @@ static served serve_offset(sl_egress *egress, const sl_peer *peer, const sl_fetc
         answer_error(egress, peer, SL_CODE_OFFSET_GONE, false, text);
         return SERVED;
     }
-    if (selected.count == 0 && !last_chance) {
+    /* Nothing for this consumer in what was looked at, but there is more: it goes on from there. */
+    bool goes_on = selected.next_offset > fetch->offset && selected.next_offset < head;
+    if (selected.count == 0 && !goes_on && !last_chance) {
         return NOTHING_YET;
     }
     sl_records records = {fetch->offset, selected.next_offset, head, selected.count, 1};

@@ -177,7 +177,7 @@ static sluice_status make_text(sl_features *scratch, sluice_sample *sample)
     if (profile == SLUICE_PROFILE_AUTO) {
         profile = sl_profile_choose(normal);
     }
-    if (scratch->settings[profile].fold_chinese && normal->n_class[SL_CLASS_HAN] > 0) {
+    if (scratch->settings[profile].fold_chinese && (normal->seen & SL_ENTRY_FOLDS) != 0) {
         SLUICE_TRY(sl_fold_chinese(normal, &scratch->folded));
         normal = &scratch->folded;
     }

@@ -37,7 +37,13 @@ sluice_status sl_fold_chinese(const sl_normal *from, sl_normal *to)
         }
         size_t size = 0;
         uint32_t code_point = sl_utf8_next(at, &size);
-        out += sl_utf8_encode(sl_fold_character(code_point), out);
+        uint32_t folded = sl_fold_character(code_point);
+        if (folded == code_point) {
+            memcpy(out, at, 4); /* 3 or 4 count; the slack is there for both texts */
+            out += size;
+        } else {
+            out += sl_utf8_encode(folded, out);
+        }
         at += size;
     }
     to->size = (size_t)(out - to->data);

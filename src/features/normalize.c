@@ -151,7 +151,9 @@ SL_TARGET_AVX512 static void fold_ascii_avx512(text_cursor *cursor)
 
 static void put_code_point(const sl_unicode *unicode, sl_normal *normal, uint32_t code_point)
 {
-    if (sl_entry_class(sl_unicode_entry(unicode, code_point)) == SL_CLASS_SPACE) {
+    uint32_t entry = sl_unicode_entry(unicode, code_point);
+    normal->seen |= entry;
+    if (sl_entry_class(entry) == SL_CLASS_SPACE) {
         put_space(normal);
     } else {
         normal->size += sl_utf8_encode(code_point, normal->data + normal->size);
@@ -210,6 +212,34 @@ static sluice_status put_segment(text_cursor *cursor, uint32_t entry)
     return SLUICE_OK;
 }
 
+/* As long as characters of three bytes come that stay as they are: most of Chinese, Japanese and
+ * Korean. Reads and writes four bytes, which the slack and `left` allow. */
+static void copy_plain(text_cursor *cursor)
+{
+    sl_normal *normal = cursor->normal;
+    const uint32_t *table = cursor->unicode->entry;
+    const uint8_t *at = cursor->at;
+    uint8_t *out = normal->data + normal->size;
+    uint32_t seen = 0;
+    while (cursor->end - at >= 4 && (at[0] & 0xf0) == 0xe0) {
+        uint32_t tails = (at[1] ^ 0x80u) | (at[2] ^ 0x80u);
+        uint32_t code_point = (at[0] & 0xfu) << 12 | (at[1] & 0x3fu) << 6 | (at[2] & 0x3fu);
+        uint32_t entry = table[code_point];
+        if (tails > 0x3f || code_point < 0x800 ||
+            (entry & (SL_ENTRY_MAPPED | SL_ENTRY_SPECIAL | SL_ENTRY_CONTINUE)) != code_point) {
+            break;
+        }
+        normal->n_class[sl_entry_class(entry)]++;
+        seen |= entry;
+        memcpy(out, at, 4);
+        at += 3;
+        out += 3;
+    }
+    normal->seen |= seen;
+    normal->size = (size_t)(out - normal->data);
+    cursor->at = at;
+}
+
 /* Up to the next ASCII byte. */
 static sluice_status fold_wide(text_cursor *cursor)
 {
@@ -225,14 +255,10 @@ static sluice_status fold_wide(text_cursor *cursor)
             SLUICE_TRY(put_segment(cursor, entry));
             continue;
         }
-        sl_class class = sl_entry_class(entry);
-        normal->n_class[class]++;
-        if (class == SL_CLASS_SPACE) {
-            put_space(normal);
-        } else {
-            normal->size += sl_utf8_encode(entry & SL_ENTRY_MAPPED, normal->data + normal->size);
-        }
+        normal->n_class[sl_entry_class(entry)]++;
+        put_code_point(cursor->unicode, normal, entry & SL_ENTRY_MAPPED);
         cursor->at += size;
+        copy_plain(cursor);
     }
     return SLUICE_OK;
 }
@@ -241,6 +267,7 @@ sluice_status sl_normalize(const sl_unicode *unicode, sluice_span text, sl_kerne
                            sl_normal *normal)
 {
     normal->size = 0;
+    normal->seen = 0;
     memset(normal->n_class, 0, sizeof normal->n_class);
     SLUICE_TRY(sl_normal_reserve(normal, text.size + text.size / 2));
     text_cursor cursor = {unicode, text.data, text.data, text.data + text.size, normal};

@@ -16,6 +16,7 @@ typedef struct sl_normal {
     uint8_t *data; /* size bytes of UTF-8, then SL_NORMAL_SLACK_BYTES zeros             */
     size_t size, capacity;
     uint32_t n_class[SL_N_CLASSES]; /* code points of the text as it came, by class      */
+    uint32_t seen;    /* SL_ENTRY_ bits of any code point of the normalized text: FOLDS counts  */
     int32_t *segment; /* scratch of the slow path: two halves of segment_capacity         */
     size_t segment_capacity;
 } sl_normal;

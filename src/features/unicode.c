@@ -1,6 +1,6 @@
 /* unicode.c - what normalizing and cutting into units need to know of one code point.
  *
- *   entry   | continue special | class 4 bits |   | mapped, 21 bits |
+ *   entry   | continue special folds | class 4 bits |   | mapped, 21 bits |
  *
  * Normalizing is NFKC with full case folding, as utf8proc does it: decompose and fold each code
  * point, put marks in canonical order, compose. Nearly all text is made of code points that become
@@ -16,6 +16,7 @@
  * quadratic on a hostile run of marks.
  * Source: Unicode Standard Annex 15 (normalization), 29 (text segmentation). */
 #include "features/unicode.h"
+#include "features/fold_chinese.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -169,15 +170,19 @@ uint32_t sl_unicode_compose(int32_t *code_point, int32_t *order, uint32_t n)
 
 uint32_t sl_unicode_compute(const sl_unicode *unicode, uint32_t code_point)
 {
-    uint32_t class = (uint32_t)class_of(code_point) << SL_ENTRY_CLASS_SHIFT;
+    uint32_t about = (uint32_t)class_of(code_point) << SL_ENTRY_CLASS_SHIFT;
+    about |= sl_fold_character(code_point) != code_point ? SL_ENTRY_FOLDS : 0;
     int32_t expanded[SL_UNICODE_EXPANDED];
     int32_t order[SL_UNICODE_EXPANDED];
     uint32_t n = sl_unicode_decompose(code_point, expanded);
     if (combining_class(expanded[0]) != 0 || is_second(unicode, (uint32_t)expanded[0])) {
-        return class | SL_ENTRY_CONTINUE;
+        return about | SL_ENTRY_CONTINUE;
     }
     n = sl_unicode_compose(expanded, order, n);
-    return n == 1 ? class | (uint32_t)expanded[0] : class | SL_ENTRY_SPECIAL;
+    if (sl_entry_class(about) == SL_CLASS_SPACE) {
+        return about | ' ';
+    }
+    return n == 1 ? about | (uint32_t)expanded[0] : about | SL_ENTRY_SPECIAL;
 }
 
 /* Marks what any canonical decomposition holds after its first code point: a superset of what

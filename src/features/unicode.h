@@ -28,8 +28,9 @@ typedef enum sl_class {
 } sl_class;
 
 /* An entry: the class, how to normalize, and the code point it becomes. */
-#define SL_ENTRY_MAPPED      0x1fffffu /* SIMPLE only */
+#define SL_ENTRY_MAPPED      0x1fffffu /* SIMPLE only; of any white space: a space */
 #define SL_ENTRY_CLASS_SHIFT 24
+#define SL_ENTRY_FOLDS       0x10000000u /* Traditional Chinese: sl_fold_character changes it */
 #define SL_ENTRY_SPECIAL     0x20000000u /* becomes several, or its order matters: slow path */
 #define SL_ENTRY_CONTINUE                                                                          \
     0x40000000u /* may reorder or compose with what is before it: slow path  */

@@ -191,10 +191,10 @@ sluice_status sl_key_write(const char *path, const char *name, const sl_key *key
 {
     int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, with_secret ? 0600 : 0644);
     if (file < 0) {
-        return sluice_fail(why, errno == EEXIST ? SLUICE_E_CONFIG : SLUICE_E_IO,
-                           errno == EEXIST ? "%s is there already and is never overwritten (%s)"
-                                           : "cannot make %s: %s",
-                           path, strerror(errno));
+        return errno == EEXIST
+                   ? sluice_fail(why, SLUICE_E_CONFIG,
+                                 "%s is there already and is never overwritten", path)
+                   : sluice_fail(why, SLUICE_E_IO, "cannot make %s: %s", path, strerror(errno));
     }
     FILE *stream = fdopen(file, "w");
     if (stream == NULL) {

@@ -38,6 +38,7 @@ typedef struct run {
     sluice_sample *samples; /* [BATCH_SAMPLES] */
     char (*ids)[ID_BYTES + 1];
     uint32_t n_samples, ahead;
+    uint64_t text_memory, exact_memory;
     uint64_t n, n_dropped;
     double seconds, *block_seconds;
     uint64_t n_blocks;
@@ -78,8 +79,8 @@ static run open_bench(uint64_t n_rows, uint64_t n_samples, uint32_t ahead)
     run bench = {.ahead = ahead};
     sluice_config config = {0};
     config.duplicate.enabled = true;
-    config.duplicate.exact_memory = n_rows * 104 + 65536;
-    config.duplicate.text_memory = n_rows * 318 + 65536;
+    config.duplicate.exact_memory = bench.exact_memory = n_rows * 104 + 65536;
+    config.duplicate.text_memory = bench.text_memory = n_rows * 318 + 65536;
     sluice_message why;
     if (sl_duplicate_open(&config, &bench.duplicate, &why) != SLUICE_OK) {
         fail(why.text);
@@ -157,6 +158,7 @@ static void report(run *bench, const char *variant)
 {
     qsort(bench->block_seconds, bench->n_blocks, sizeof(double), compare_doubles);
     sl_duplicate_usage text = sl_duplicate_usage_of(bench->duplicate, SLUICE_METHOD_TEXT);
+    sl_duplicate_usage exact = sl_duplicate_usage_of(bench->duplicate, SLUICE_METHOD_EXACT);
     printf("bench_duplicate_index/%s  n=%llu  %.3f M/s  median %.0f ns  p99 %.0f ns a sample  "
            "dropped %llu  text rows %llu evicted %llu  (%s)\n",
            variant, (unsigned long long)bench->n, (double)bench->n / bench->seconds / 1e6,
@@ -164,6 +166,11 @@ static void report(run *bench, const char *variant)
            bench->block_seconds[bench->n_blocks * 99 / 100] * 1e9,
            (unsigned long long)bench->n_dropped, (unsigned long long)text.rows,
            (unsigned long long)text.evicted, __VERSION__);
+    if (text.evicted > 0) { /* full: what a row costs */
+        printf("bench_duplicate_index/bytes  text %.1f a row  exact %.1f a row\n",
+               (double)bench->text_memory / (double)text.rows,
+               exact.evicted == 0 ? 0 : (double)bench->exact_memory / (double)exact.rows);
+    }
     fflush(stdout);
 }
 
@@ -193,9 +200,11 @@ static void make_sketch(uint64_t i, uint8_t *sketch)
     }
 }
 
-static void run_flat(uint64_t n, uint32_t ahead, uint8_t has, const char *variant)
+/* Memory for `n_rows`: fewer than n, and the first ones are evicted; what is then timed is the
+ * second half, where every page has been touched and every bucket is full. */
+static void run_flat(uint64_t n, uint64_t n_rows, uint32_t ahead, uint8_t has, const char *variant)
 {
-    run bench = open_bench(n, n, ahead);
+    run bench = open_bench(n_rows, n, ahead);
     uint64_t n_copies = 0;
     for (uint64_t i = 0; i < n; i++) {
         sluice_sample *sample = add_sample(&bench, i, i, has);
@@ -203,6 +212,10 @@ static void run_flat(uint64_t n, uint32_t ahead, uint8_t has, const char *varian
         n_copies += is_copy(i);
         if (bench.n_samples == BATCH_SAMPLES || i + 1 == n) {
             run_batch(&bench);
+            if (n_rows < n && i >= n / 2 && i - n / 2 < BATCH_SAMPLES) {
+                bench.seconds = 0;
+                bench.n = bench.n_blocks = 0;
+            }
         }
     }
     char name[64];
@@ -383,9 +396,15 @@ static uint8_t (*sketch_all(const shingle_sets *sets))[SLUICE_SKETCH_COORDINATES
     uint8_t(*sketches)[SLUICE_SKETCH_COORDINATES] = allocate(sets->n, sizeof *sketches);
     uint64_t *copy = allocate(sets->at[sets->n], sizeof *copy);
     memcpy(copy, sets->hash, sets->at[sets->n] * sizeof *copy);
-    for (uint32_t i = 0; i < sets->n; i++) {
-        sl_set_sketch_make(copy + sets->at[i], sets->count[i], 1, sl_kernel_best(), sketches[i]);
+    sl_set_sketch *sketcher;
+    if (sl_set_sketch_open(1, &sketcher) != SLUICE_OK) {
+        fail("no memory");
     }
+    for (uint32_t i = 0; i < sets->n; i++) {
+        sl_set_sketch_make(sketcher, copy + sets->at[i], sets->count[i], sl_kernel_best(),
+                           sketches[i]);
+    }
+    sl_set_sketch_close(&sketcher);
     free(copy);
     return sketches;
 }
@@ -444,13 +463,16 @@ int main(int argc, char **argv)
     uint64_t n = argc > 2 ? (uint64_t)strtod(argv[2], NULL) : 0;
     uint32_t ahead = argc > 3 ? (uint32_t)atoi(argv[3]) : AHEAD;
     if (argc == 1) {
-        run_flat(100000, AHEAD, all, "exact+text");
-        run_flat(1000000, AHEAD, all, "exact+text");
+        run_flat(100000, 100000, AHEAD, all, "exact+text");
+        run_flat(1000000, 1000000, AHEAD, all, "exact+text");
+        run_flat(1000000, 300000, AHEAD, all, "full");
         run_copies(200000);
         run_forget(200000);
     } else if (n > 1 && strcmp(argv[1], "flat") == 0) {
-        run_flat(n, ahead, SLUICE_HAS_SKETCH, "text");
-        run_flat(n, ahead, all, "exact+text");
+        run_flat(n, n, ahead, SLUICE_HAS_SKETCH, "text");
+        run_flat(n, n, ahead, all, "exact+text");
+    } else if (n > 1 && strcmp(argv[1], "full") == 0) {
+        run_flat(n, n / 3, ahead, all, "full");
     } else if (n > 1 && strcmp(argv[1], "copies") == 0) {
         run_copies(n);
     } else if (n > 2000 && strcmp(argv[1], "forget") == 0) {

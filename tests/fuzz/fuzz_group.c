@@ -34,13 +34,14 @@ static void read_group(sluice_span value)
 static void read_rows(sluice_span value)
 {
     sl_rows rows;
-    if (sl_rows_fault(value, &rows) != NULL) {
+    if (sl_rows_store_fault(value, &rows) != NULL) {
         return;
     }
     for (uint32_t i = 0; i < rows.count; i++) {
-        sluice_span row = sl_rows_row(&rows, i);
+        sluice_span row = sl_rows_store_row(&rows, i);
         SLUICE_ASSERT(row.data + row.size <= value.data + value.size);
-        SLUICE_ASSERT(i == 0 || sl_rows_offset(&rows, i) > sl_rows_offset(&rows, i - 1));
+        SLUICE_ASSERT(i == 0 ||
+                      sl_rows_store_offset(&rows, i) > sl_rows_store_offset(&rows, i - 1));
     }
 }
 

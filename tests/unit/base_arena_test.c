@@ -66,6 +66,14 @@ static void test_arena_at_its_cap_gives_and_one_beyond_refuses(void **state)
     assert_null(sl_arena_alloc(arena, SIZE_MAX));
 }
 
+static void test_arena_sizes_near_the_largest_are_refused(void **state)
+{
+    (void)state;
+    sl_arena_reset(arena, SIZE_MAX);
+    assert_null(sl_arena_alloc(arena, SIZE_MAX));
+    assert_null(sl_arena_alloc(arena, SIZE_MAX - 15));
+}
+
 static void test_arena_reset_forgets_and_can_be_used_again(void **state)
 {
     (void)state;
@@ -102,6 +110,7 @@ int main(void)
         T(test_arena_gives_nothing_before_the_first_reset),
         T(test_arena_pieces_are_aligned_and_do_not_overlap),
         T(test_arena_at_its_cap_gives_and_one_beyond_refuses),
+        T(test_arena_sizes_near_the_largest_are_refused),
         T(test_arena_reset_forgets_and_can_be_used_again),
         T(test_arena_copy_is_the_bytes_elsewhere),
     };

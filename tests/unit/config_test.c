@@ -255,6 +255,12 @@ static void test_config_parse_hostile_text_is_bounded(void **state)
             SLUICE_E_CONFIG);
         assert_non_null(strstr(errors.error[0].text, "at most 1048576 are read"));
     }
+    for (size_t line = 16384; line <= 16385; line++) {
+        memset(text, '#', line);
+        sluice_status status =
+            sluice_config_parse(&config, (sluice_span){(uint8_t *)text, line}, &errors);
+        assert_int_equal(status, line == 16384 ? SLUICE_OK : SLUICE_E_CONFIG);
+    }
     free(text);
     assert_refused("policy: [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]\n", 1, 23, "nested deeper than 16");
 }

@@ -15,15 +15,14 @@
 
 #define CHECKPOINT_MAGIC   UINT32_C(0x50434c53) /* "SLCP" */
 #define CHECKPOINT_VERSION 1
-#define PREFETCH_SAMPLES                                                                           \
-    4 /* ahead of the probe: the lines of a few samples are on their way at once */
+#define PREFETCH_SAMPLES   8 /* ahead of the probe: their lines are on their way at once */
 
 struct sluice_engine {
     sluice_config config;
     sl_duplicate *duplicate;
     sl_portfolio *portfolio;
     uint64_t next_offset;
-    uint64_t rows_end; /* samples below were remembered by their stored rows */
+    uint64_t rows_end; /* samples below are remembered by their rows, or forgotten */
 };
 
 sluice_status sluice_engine_open(const sluice_config *config, sluice_engine **out,
@@ -121,15 +120,18 @@ sluice_status sluice_engine_row_write(const sluice_engine *engine, const sluice_
     if (!engine->config.duplicate.enabled) {
         return SLUICE_OK;
     }
-    return sl_duplicate_row_write(sample, out);
+    return sl_duplicate_row_write(engine->duplicate, sample, out);
 }
 
 sluice_status sluice_engine_row_read(sluice_engine *engine, sluice_span row)
 {
     uint64_t offset;
-    SLUICE_TRY(sl_duplicate_row_read(engine->duplicate, row, &offset));
-    engine->rows_end = offset + 1 > engine->rows_end ? offset + 1 : engine->rows_end;
-    return SLUICE_OK;
+    return sl_duplicate_row_read(engine->duplicate, row, &offset);
+}
+
+void sluice_engine_rows_complete(sluice_engine *engine, uint64_t next_offset)
+{
+    engine->rows_end = next_offset;
 }
 
 uint64_t sluice_engine_oldest_row(const sluice_engine *engine)

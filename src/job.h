@@ -15,6 +15,11 @@ typedef enum sl_job_kind {
     SL_JOB_CHECKPOINT, /* the last job of a clean end                                            */
 } sl_job_kind;
 
+/* What became of the samples of one message. */
+typedef struct sl_tally {
+    uint32_t received, kept, flagged, dropped, refused, redelivered;
+} sl_tally;
+
 typedef struct sl_job {
     /* who made it */
     sl_job_kind kind;
@@ -38,7 +43,7 @@ typedef struct sl_job {
     uint32_t n_known; /* samples at the front that were taken before: redelivered        */
     uint64_t expected_sequence; /* with code GAP */
     sl_spool_producer after; /* PUT: the producer's row once this job is durable                */
-    uint32_t kept, flagged, dropped, refused, redelivered;
+    sl_tally tally;          /* PUT                                                             */
     sluice_bytes checkpoint; /* size 0: none                                                    */
     uint64_t checkpoint_offset;
     uint64_t oldest_row; /* PUT                                                             */

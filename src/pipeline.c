@@ -142,28 +142,14 @@ static bool place_job(sl_job *job, const sl_spool_producer *row)
 
 static void count_job(sl_pipeline *pipeline, sl_job *job, sl_spool_producer *row)
 {
-    job->redelivered = job->n_known;
-    for (uint32_t i = job->n_known; i < job->batch->n_samples; i++) {
-        const sluice_sample *sample = &job->batch->samples[i];
-        sluice_decision decision = sample->verdict.decision;
-        job->redelivered += sample->match.redelivered;
-        job->kept += decision == SLUICE_KEEP && !sample->match.redelivered;
-        job->flagged += decision == SLUICE_FLAG && !sample->match.redelivered;
-        job->dropped += decision == SLUICE_DROP;
-        job->refused += decision == SLUICE_REFUSE;
-    }
-    row->received += job->batch->n_samples;
-    row->kept += job->kept;
-    row->flagged += job->flagged;
-    row->dropped += job->dropped;
-    row->refused += job->refused;
-    row->redelivered += job->redelivered;
-    atomic_fetch_add(&pipeline->received, job->batch->n_samples);
-    atomic_fetch_add(&pipeline->kept, job->kept);
-    atomic_fetch_add(&pipeline->flagged, job->flagged);
-    atomic_fetch_add(&pipeline->dropped, job->dropped);
-    atomic_fetch_add(&pipeline->refused, job->refused);
-    atomic_fetch_add(&pipeline->redelivered, job->redelivered);
+    job->tally = sl_store_tally(job->batch, job->n_known);
+    sl_store_count(row, &job->tally);
+    atomic_fetch_add(&pipeline->received, job->tally.received);
+    atomic_fetch_add(&pipeline->kept, job->tally.kept);
+    atomic_fetch_add(&pipeline->flagged, job->tally.flagged);
+    atomic_fetch_add(&pipeline->dropped, job->tally.dropped);
+    atomic_fetch_add(&pipeline->refused, job->tally.refused);
+    atomic_fetch_add(&pipeline->redelivered, job->tally.redelivered);
 }
 
 static void take_checkpoint(sl_pipeline *pipeline, sl_job *job)
@@ -349,12 +335,8 @@ static sluice_status open_state(sl_pipeline *pipeline, sluice_message *why)
     const sluice_config *config = &pipeline->config;
     sluice_bytes lines = {0};
     SLUICE_TRY(sluice_config_state_lines(config, &lines));
-    sl_spool_options options = {.path = config->state,
-                                .max_bytes = config->spool.max_bytes,
-                                .rows_bytes =
-                                    config->duplicate.exact_memory + config->duplicate.text_memory,
-                                .sync_os = config->spool.sync_os,
-                                .state_lines = {lines.data, lines.size}};
+    sl_spool_options options = sl_store_spool_options(config);
+    options.state_lines = (sluice_span){lines.data, lines.size};
     sluice_status status = sl_spool_open(&options, &pipeline->spool, why);
     sl_bytes_fini(&lines);
     SLUICE_TRY(status);

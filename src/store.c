@@ -31,6 +31,15 @@ struct sl_store {
     uint64_t checkpoint_offset, oldest_row;
 };
 
+sl_spool_options sl_store_spool_options(const sluice_config *config)
+{
+    return (sl_spool_options){.path = config->state,
+                              .max_bytes = config->spool.max_bytes,
+                              .rows_bytes =
+                                  config->duplicate.exact_memory + config->duplicate.text_memory,
+                              .sync_os = config->spool.sync_os};
+}
+
 static sluice_status add_item(items *list, const void *item, size_t size)
 {
     SLUICE_TRY(sl_bytes_append(&list->bytes, item, size));
@@ -86,6 +95,31 @@ void sl_store_close(sl_store **store_p)
         free(store);
         *store_p = NULL;
     }
+}
+
+sl_tally sl_store_tally(const sluice_batch *batch, uint32_t n_known)
+{
+    sl_tally tally = {.received = batch->n_samples, .redelivered = n_known};
+    for (uint32_t i = n_known; i < batch->n_samples; i++) {
+        const sluice_sample *sample = &batch->samples[i];
+        sluice_decision decision = sample->verdict.decision;
+        tally.redelivered += sample->match.redelivered;
+        tally.kept += decision == SLUICE_KEEP && !sample->match.redelivered;
+        tally.flagged += decision == SLUICE_FLAG && !sample->match.redelivered;
+        tally.dropped += decision == SLUICE_DROP;
+        tally.refused += decision == SLUICE_REFUSE;
+    }
+    return tally;
+}
+
+void sl_store_count(sl_spool_producer *row, const sl_tally *tally)
+{
+    row->received += tally->received;
+    row->kept += tally->kept;
+    row->flagged += tally->flagged;
+    row->dropped += tally->dropped;
+    row->refused += tally->refused;
+    row->redelivered += tally->redelivered;
 }
 
 static sluice_status add_refused(sl_store *store, const sluice_sample *sample, uint64_t sequence,
@@ -323,6 +357,7 @@ sluice_status sl_store_restore(sl_spool *spool, sluice_engine *engine, int64_t *
     if (self.status != SLUICE_OK) {
         return sluice_fail(why, self.status, "a stored row of the index cannot be read");
     }
+    sluice_engine_rows_complete(engine, sl_spool_extent_of(spool).next_offset);
     SLUICE_TRY(restore_log(&self, spool, why));
     *arrived_us = self.arrived_us;
     return SLUICE_OK;

@@ -3,8 +3,12 @@
 #define SL_STORE_H
 
 #include "ingest/producers.h"
+#include "job.h"
 #include "spool/spool.h"
 #include "sluice/engine.h"
+
+/* How a configuration's state is opened; state_lines are the caller's to add. */
+sl_spool_options sl_store_spool_options(const sluice_config *config);
 
 /* Buffers of one transaction at a time; one thread. */
 typedef struct sl_store sl_store;
@@ -14,6 +18,11 @@ typedef struct sl_store sl_store;
 SLUICE_MUST_USE sluice_status sl_store_open(const sluice_engine *engine, sl_spool *spool,
                                             sl_store **out);
 void sl_store_close(sl_store **store_p);
+
+/* What became of the samples of a judged batch; the first n_known were taken before and count as
+ * redelivered. */
+sl_tally sl_store_tally(const sluice_batch *batch, uint32_t n_known);
+void sl_store_count(sl_spool_producer *row, const sl_tally *tally);
 
 /* Adds what the samples [n_known, n_samples) of a judged batch leave: log, rows, dead letters (of
  * the refused). Redelivered ones leave nothing. The batch stays as it is until commit. */

@@ -51,6 +51,10 @@ SLUICE_MUST_USE sluice_status sluice_engine_row_write(const sluice_engine *engin
                                                       sluice_bytes *out);
 SLUICE_MUST_USE sluice_status sluice_engine_row_read(sluice_engine *engine, sluice_span row);
 
+/* All rows of samples below `next_offset` have been read: applying such a sample again leaves the
+ * index alone, so that a row which was erased since stays erased. */
+void sluice_engine_rows_complete(sluice_engine *engine, uint64_t next_offset);
+
 /* The smallest offset that any method still remembers (next_offset if none): older rows can go. */
 uint64_t sluice_engine_oldest_row(const sluice_engine *engine);
 

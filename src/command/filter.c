@@ -9,6 +9,7 @@
  * when the line is there, not 255 lines later. Verdicts do not depend on where batches end. */
 #include "command/command.h"
 #include "command/input.h"
+#include "command/journal.h"
 #include "command/output.h"
 #include "command/progress.h"
 #include "command/settings.h"
@@ -28,8 +29,8 @@
 #define SL_FILTER_REFUSALS_SAID 20
 
 static const char usage[] =
-    "usage: sluice filter [-c FILE] [--set KEY=VALUE]... [-o OUT] [--verdicts FILE]\n"
-    "                     [--format jsonl|pb] [--bare] [--json] [INPUT...]\n"
+    "usage: sluice filter [-c FILE] [--set KEY=VALUE]... [--state DIR] [-o OUT]\n"
+    "                     [--verdicts FILE] [--format jsonl|pb] [--bare] [--json] [INPUT...]\n"
     "\n"
     "Reads samples (default: standard input), drops duplicates, writes the others.\n"
     "\n"
@@ -45,6 +46,7 @@ static const char usage[] =
     "  --format F       jsonl or pb, whatever the names say\n"
     "  --json           the summary as JSON: on standard output, or on standard error where\n"
     "                   standard output has samples or verdicts\n"
+    "  --state DIR      remember what was seen in DIR, the state of sluice run (one at a time)\n"
     "  -c, --set        configuration; see sluice check\n"
     "\n"
     "Exit codes: 0 done (refused samples are counted, not an error), 1 failed, 64 usage,\n"
@@ -52,7 +54,7 @@ static const char usage[] =
 
 typedef struct filter_options {
     sl_settings settings;
-    const char *out, *verdicts;
+    const char *out, *verdicts, *state;
     sl_input_format format;
     bool bare, json;
     const char *const *inputs;
@@ -78,6 +80,7 @@ typedef struct pending_batch {
 typedef struct filter_pass {
     sluice_config config;
     sluice_engine *engine;
+    sl_journal *journal; /* NULL: nothing is kept */
     sluice_batch *batch;
     sl_input *input;
     sl_output *out, *verdicts; /* NULL: not wanted */
@@ -178,24 +181,24 @@ static sluice_status judge_pending(filter_pass *filter, sluice_message *why)
         return sluice_fail(why, SLUICE_E_NOMEM, "no memory for features");
     }
     int64_t now_us = clock_us();
+    uint32_t i_producer = filter->journal != NULL ? sl_journal_i_producer(filter->journal) : 0;
     for (uint32_t i = 0; i < batch->n_samples; i++) {
         sluice_sample *sample = &batch->samples[i];
         if (sample->verdict.decision != SLUICE_REFUSE) {
             filter->arrived_us = arrival_us(filter->arrived_us, now_us, sample->event_time_us);
         }
         sample->arrived_us = filter->arrived_us;
-        sample->i_producer = 0;
+        sample->i_producer = i_producer;
     }
     sluice_engine_run(filter->engine, batch);
     return SLUICE_OK;
 }
 
-/* The place where a judged batch becomes durable, before anything of it is written. */
+/* A judged batch becomes durable before anything of it is written. */
 static sluice_status commit_pending(filter_pass *filter, sluice_message *why)
 {
-    (void)filter;
-    (void)why;
-    return SLUICE_OK;
+    return filter->journal == NULL ? SLUICE_OK
+                                   : sl_journal_commit(filter->journal, filter->batch, why);
 }
 
 /* ---- writing ---- */
@@ -379,6 +382,11 @@ static sluice_status open_all(filter_pass *filter, const filter_options *options
     if (sluice_batch_open(&filter->batch) != SLUICE_OK) {
         return sluice_fail(why, SLUICE_E_NOMEM, "no memory for a batch");
     }
+    if (options->state != NULL) {
+        snprintf(filter->config.state, sizeof filter->config.state, "%s", options->state);
+        SLUICE_TRY(sl_journal_open(&filter->config, filter->engine, &filter->journal,
+                                   &filter->arrived_us, why));
+    }
     if (options->out != NULL) {
         SLUICE_TRY(sl_output_open(options->out, &filter->out, why));
     }
@@ -386,11 +394,12 @@ static sluice_status open_all(filter_pass *filter, const filter_options *options
                                      : SLUICE_OK;
 }
 
-static void close_all(filter_pass *filter)
+static void close_all(filter_pass *filter, bool clean)
 {
     sl_output_abandon(&filter->out);
     sl_output_abandon(&filter->verdicts);
     sl_input_close(&filter->input);
+    sl_journal_close(&filter->journal, clean);
     sluice_batch_close(&filter->batch);
     sluice_engine_close(&filter->engine);
     sl_bytes_fini(&filter->pending.wire);
@@ -459,7 +468,8 @@ static bool take_option(filter_options *options, int option, char **argv)
     case OPTION_VIEWS:
         return refuse_usage("--views: not in this version", "");
     case OPTION_STATE:
-        return refuse_usage("--state: not in this version", "");
+        options->state = optarg;
+        return true;
     case ':':
         return refuse_usage("a value is missing behind ", argv[optind - 1]);
     default:
@@ -536,12 +546,12 @@ int sl_command_filter(int argc, char **argv)
         tell(filter, &options);
         exit_code = status == SLUICE_OK ? SL_EXIT_OK : SL_EXIT_FAILED;
     } else {
-        exit_code = status == SLUICE_E_CONFIG ? SL_EXIT_USAGE : SL_EXIT_FAILED;
+        exit_code = sl_exit_of(status);
     }
     if (status != SLUICE_OK) {
         fprintf(stderr, "sluice filter: %s\n", why.text);
     }
-    close_all(filter);
+    close_all(filter, status == SLUICE_OK);
     free(filter);
     return exit_code;
 }

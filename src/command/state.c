@@ -285,10 +285,11 @@ static sluice_status verify_state(state_options *options, sl_spool *spool, sluic
 static sluice_status mask_row(sluice_span row, sluice_bytes *out)
 {
     sluice_sample sample;
-    SLUICE_TRY(sl_durable_read(row, &sample));
+    sl_durable_from from;
+    SLUICE_TRY(sl_durable_read(row, &sample, &from));
     sample.arrived_us = 0;
     sample.i_producer = 0;
-    return sl_durable_write(&sample, out);
+    return sl_durable_write(&sample, &from, out);
 }
 
 static sluice_status print_digest(const state_options *options, sl_spool *spool,

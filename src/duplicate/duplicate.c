@@ -94,10 +94,8 @@ static bool is_remembered(const sluice_sample *sample)
 
 static void insert(sl_duplicate *duplicate, const sluice_sample *sample)
 {
-    if (is_enabled(duplicate)) {
-        sl_exact_insert(duplicate->exact, sample);
-        sl_text_insert(duplicate->text, sample);
-    }
+    sl_exact_insert(duplicate->exact, sample);
+    sl_text_insert(duplicate->text, sample);
 }
 
 static void advance(sl_duplicate *duplicate, const sluice_sample *sample)
@@ -113,7 +111,7 @@ void sl_duplicate_apply(sl_duplicate *duplicate, const sluice_sample *sample)
         return;
     }
     SLUICE_ASSERT(sample->offset != UINT64_MAX);
-    if (is_remembered(sample)) {
+    if (is_enabled(duplicate) && is_remembered(sample)) {
         insert(duplicate, sample);
     }
     advance(duplicate, sample);
@@ -141,20 +139,39 @@ uint64_t sl_duplicate_oldest(const sl_duplicate *duplicate)
     return exact < text ? exact : text;
 }
 
-sluice_status sl_duplicate_row_write(const sluice_sample *sample, sluice_bytes *out)
+/* Where all rows are gone, nothing below the end of the log is remembered. */
+static uint64_t oldest_row(const sl_duplicate *duplicate, const sl_index *index)
 {
-    return is_remembered(sample) ? sl_durable_write(sample, out) : SLUICE_OK;
+    sl_row row;
+    bool found = sl_rows_at(index->rows, sl_rows_first(index->rows), &row);
+    return found ? row.offset : duplicate->next_offset;
+}
+
+sluice_status sl_duplicate_row_write(const sl_duplicate *duplicate, const sluice_sample *sample,
+                                     sluice_bytes *out)
+{
+    if (!is_enabled(duplicate) || !is_remembered(sample)) {
+        return SLUICE_OK;
+    }
+    sl_durable_from from = {oldest_row(duplicate, sl_exact_index(duplicate->exact)),
+                            oldest_row(duplicate, sl_text_index(duplicate->text))};
+    return sl_durable_write(sample, &from, out);
 }
 
 sluice_status sl_duplicate_row_read(sl_duplicate *duplicate, sluice_span row, uint64_t *offset)
 {
     *offset = 0;
     sluice_sample sample;
-    SLUICE_TRY(sl_durable_read(row, &sample));
+    sl_durable_from from;
+    SLUICE_TRY(sl_durable_read(row, &sample, &from));
     if (sample.offset < duplicate->next_offset) {
         return SLUICE_E_BADSAMPLE; /* out of order */
     }
-    insert(duplicate, &sample);
+    if (is_enabled(duplicate)) {
+        insert(duplicate, &sample);
+        sl_exact_evict(duplicate->exact, from.exact);
+        sl_text_evict(duplicate->text, from.text);
+    }
     advance(duplicate, &sample);
     *offset = sample.offset;
     return SLUICE_OK;

@@ -4,10 +4,12 @@
  * | | raw hash 16, if has RAW | normal hash 16, if has NORMAL | profile 1, sketch 128, if has
  * SKETCH |
  *
- *   v = varint; integers are little-endian. 163 bytes and the names for a text of few arrivals.
+ *   v = varint; integers are little-endian. About 185 bytes and the names for a text.
  *
  * Why strict: a row comes back from a disk. What is not exactly a row is refused as a whole, so a
- * damaged one can hide one sample and never makes a false duplicate of another. */
+ * damaged one can hide samples and never makes a false duplicate of one.
+ * Why the oldest offsets: where samples were forgotten, fewer rows come back than were there, and
+ * older ones that had made room for them would fit again. Found again they must not be. */
 #include "durable.h"
 
 #include "bytes.h"
@@ -27,7 +29,8 @@ static sluice_status write_hash(const uint64_t *hash, sluice_bytes *out)
     return sl_bytes_put_u64(out, hash[1]);
 }
 
-static sluice_status write_fields(const sluice_sample *sample, sluice_bytes *out)
+static sluice_status write_fields(const sluice_sample *sample, const sl_durable_from *from,
+                                  sluice_bytes *out)
 {
     const sluice_features *features = &sample->features;
     SLUICE_TRY(sl_bytes_put_u8(out, VERSION));
@@ -47,13 +50,15 @@ static sluice_status write_fields(const sluice_sample *sample, sluice_bytes *out
         SLUICE_TRY(sl_bytes_put_u8(out, features->profile));
         SLUICE_TRY(sl_bytes_append(out, features->sketch, sizeof features->sketch));
     }
-    return SLUICE_OK;
+    SLUICE_TRY(sl_bytes_put_varint(out, from->exact));
+    return sl_bytes_put_varint(out, from->text);
 }
 
-sluice_status sl_durable_write(const sluice_sample *sample, sluice_bytes *out)
+sluice_status sl_durable_write(const sluice_sample *sample, const sl_durable_from *from,
+                               sluice_bytes *out)
 {
     size_t size = out->size;
-    sluice_status status = write_fields(sample, out);
+    sluice_status status = write_fields(sample, from, out);
     if (status != SLUICE_OK) {
         out->size = size;
     }
@@ -109,8 +114,9 @@ static bool is_row(const sluice_sample *sample)
            ((features->has & SLUICE_HAS_SKETCH) == 0 || has_profile);
 }
 
-sluice_status sl_durable_read(sluice_span row, sluice_sample *sample)
+sluice_status sl_durable_read(sluice_span row, sluice_sample *sample, sl_durable_from *from)
 {
+    *from = (sl_durable_from){0};
     *sample = (sluice_sample){0};
     sl_reader reader = sl_reader_of(row);
     bool known = sl_reader_u8(&reader) == VERSION;
@@ -122,9 +128,12 @@ sluice_status sl_durable_read(sluice_span row, sluice_sample *sample)
     sample->id = read_name(&reader, SLUICE_LIMIT_ID_BYTES);
     sample->source = read_name(&reader, SLUICE_LIMIT_SOURCE_BYTES);
     read_features(&reader, &sample->features);
+    from->exact = sl_reader_varint(&reader);
+    from->text = sl_reader_varint(&reader);
     if (!known || reader.bad || reader.at != reader.end || i_producer > UINT32_MAX ||
         !is_row(sample)) {
         *sample = (sluice_sample){0};
+        *from = (sl_durable_from){0};
         return SLUICE_E_BADSAMPLE;
     }
     return SLUICE_OK;

@@ -211,6 +211,12 @@ void sl_exact_insert(sl_exact *exact, const sluice_sample *sample)
     enter(exact, &who, place);
 }
 
+void sl_exact_evict(sl_exact *exact, uint64_t below_offset)
+{
+    close_gaps(exact);
+    sl_rows_evict(exact->index.rows, below_offset);
+}
+
 bool sl_exact_forget(sl_exact *exact, uint64_t offset)
 {
     return sl_index_erase(&exact->index, offset);

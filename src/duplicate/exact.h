@@ -18,6 +18,7 @@ void sl_exact_prefetch(const sl_exact *exact, const sluice_sample *sample);
  * offset. False: nothing found, `match` is untouched. */
 bool sl_exact_probe(const sl_exact *exact, const sluice_sample *sample, sluice_match *match);
 void sl_exact_insert(sl_exact *exact, const sluice_sample *sample); /* if it has a hash */
+void sl_exact_evict(sl_exact *exact, uint64_t below_offset);
 bool sl_exact_forget(sl_exact *exact, uint64_t offset);
 
 const sl_index *sl_exact_index(const sl_exact *exact);

@@ -7,7 +7,8 @@
  * Why from the configuration only: the same stream must find the same rows on any machine. */
 #include "index.h"
 
-#define PAGES_BYTES ((uint64_t)2 * 4096 + 128) /* what the allocator may round up, twice */
+#define PAGES_BYTES ((uint64_t)2 * 4096 + 128) /* what the allocator may add to two of its own */
+#define SMALL_BYTES ((uint64_t)256 << 10)      /* below, only tests care                       */
 
 typedef struct division {
     uint64_t rows_bytes;
@@ -16,9 +17,8 @@ typedef struct division {
 
 static division divide(const sl_index_options *options)
 {
-    /* Small budgets are of tests: there the allocator's rounding is not worth a tenth of them. */
     uint64_t memory = options->memory_bytes;
-    memory -= memory >= (uint64_t)1 << 20 ? PAGES_BYTES : 0;
+    memory -= memory >= SMALL_BYTES ? PAGES_BYTES : 0;
     uint32_t row_bytes =
         sl_rows_row_bytes(options->payload_bytes, SL_INDEX_ID_BYTES + SL_INDEX_SOURCE_BYTES);
     double row = (double)row_bytes * 65 / 64;

@@ -235,11 +235,6 @@ void sl_rows_prefetch(const sl_rows *rows, uint32_t place)
     }
 }
 
-uint32_t sl_rows_first(const sl_rows *rows)
-{
-    return rows->n_rows > 0 ? rows->tail : SL_ROWS_NONE;
-}
-
 uint32_t sl_rows_next(const sl_rows *rows, uint32_t place)
 {
     return place == rows->newest ? SL_ROWS_NONE : place_after(rows, place);
@@ -293,6 +288,22 @@ uint32_t sl_rows_find(const sl_rows *rows, uint64_t offset)
 {
     uint32_t place = sl_rows_lower(rows, offset, INT64_MIN);
     return place != SL_ROWS_NONE && head_at(rows, place)->offset == offset ? place : SL_ROWS_NONE;
+}
+
+uint32_t sl_rows_first(const sl_rows *rows)
+{
+    if (rows->n_rows == 0) {
+        return SL_ROWS_NONE;
+    }
+    return rows->n_gaps == 0 ? rows->tail : sl_rows_lower(rows, 0, INT64_MIN);
+}
+
+void sl_rows_evict(sl_rows *rows, uint64_t below_offset)
+{
+    SLUICE_ASSERT(rows->n_gaps == 0);
+    while (rows->n_rows > 0 && head_at(rows, rows->tail)->offset < below_offset) {
+        evict_oldest(rows);
+    }
 }
 
 void sl_rows_erase(sl_rows *rows, uint32_t place)

@@ -49,7 +49,7 @@ uint32_t sl_rows_append(sl_rows *rows, const sl_row *row);
 bool sl_rows_at(const sl_rows *rows, uint32_t place, sl_row *row);
 void sl_rows_prefetch(const sl_rows *rows, uint32_t place);
 
-/* Places in order of offset; SL_ROWS_NONE at the end. Not while there are gaps. */
+/* Places in order of offset; SL_ROWS_NONE at the end. No next while there are gaps. */
 uint32_t sl_rows_first(const sl_rows *rows);
 uint32_t sl_rows_next(const sl_rows *rows, uint32_t place);
 
@@ -58,8 +58,10 @@ uint32_t sl_rows_next(const sl_rows *rows, uint32_t place);
 uint32_t sl_rows_lower(const sl_rows *rows, uint64_t offset, int64_t arrived_us);
 uint32_t sl_rows_find(const sl_rows *rows, uint64_t offset); /* of exactly this offset */
 
+void sl_rows_evict(sl_rows *rows, uint64_t below_offset); /* not while there are gaps */
+
 /* Erasing leaves a gap; compact closes all gaps and thereby moves rows, so tables must be filled
- * again. Between the two nothing but at, lower, find and erase is allowed. */
+ * again. Between the two nothing but at, first, lower, find and erase is allowed. */
 void sl_rows_erase(sl_rows *rows, uint32_t place);
 bool sl_rows_has_gaps(const sl_rows *rows);
 void sl_rows_compact(sl_rows *rows);

@@ -25,11 +25,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NORMAL_BYTES  8
-#define PAYLOAD_BYTES (SLUICE_SKETCH_COORDINATES + NORMAL_BYTES)
-#define BANDS_MAX     SLUICE_SKETCH_COORDINATES
-#define ROWS_AHEAD    8    /* between prefetch and insert where the table is filled again */
-#define HAS_NORMAL    0x80 /* bit of a row's kind; the rest is the profile */
+#define NORMAL_BYTES   8
+#define PAYLOAD_BYTES  (SLUICE_SKETCH_COORDINATES + NORMAL_BYTES)
+#define BANDS_MAX      SLUICE_SKETCH_COORDINATES
+#define ROWS_AHEAD     8 /* between prefetch and insert where the table is filled again */
+#define BAND_BYTES_MAX sizeof(uint64_t)
+#define HAS_NORMAL     0x80 /* bit of a row's kind; the rest is the profile */
 
 typedef struct band_settings {
     uint32_t n_bands, band_rows;
@@ -49,17 +50,20 @@ typedef struct candidate {
     uint32_t place, i_band;
 } candidate;
 
-/* The most bands that a sample of this configuration can have. */
-static uint32_t bands_of(const sluice_config *config)
+/* Keys a row to plan for: those of the profile, or the middle between the profiles where each
+ * sample has its own; a stream of the profile with the most alone loses its oldest rows sooner. */
+static uint32_t keys_to_plan(const sluice_config *config)
 {
-    sluice_profile only = config->duplicate.text_profile;
-    uint32_t n_bands = 1;
-    for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
-        uint32_t n = sl_text_settings_of(config, (sluice_profile)i).n_bands;
-        bool used = only == SLUICE_PROFILE_AUTO || only == (sluice_profile)i;
-        n_bands = used && n > n_bands ? n : n_bands;
+    if (config->duplicate.text_profile != SLUICE_PROFILE_AUTO) {
+        return sl_text_settings_of(config, config->duplicate.text_profile).n_bands;
     }
-    return n_bands;
+    uint32_t least = UINT32_MAX, most = 0;
+    for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
+        uint32_t n_bands = sl_text_settings_of(config, (sluice_profile)i).n_bands;
+        least = n_bands < least ? n_bands : least;
+        most = n_bands > most ? n_bands : most;
+    }
+    return (least + most + 1) / 2;
 }
 
 sl_index_options sl_text_index_options(const sluice_config *config)
@@ -68,13 +72,14 @@ sl_index_options sl_text_index_options(const sluice_config *config)
     uint64_t own = sizeof(sl_text);
     return (sl_index_options){.memory_bytes = memory > own ? memory - own : 0,
                               .payload_bytes = PAYLOAD_BYTES,
-                              .n_keys = bands_of(config)};
+                              .n_keys = keys_to_plan(config)};
 }
 
 static band_settings banding_of(const sluice_config *config, sluice_profile name)
 {
     sl_text_settings settings = sl_text_settings_of(config, name);
     SLUICE_ASSERT(settings.n_bands > 0 && settings.band_rows > 0);
+    SLUICE_ASSERT(settings.band_rows <= BAND_BYTES_MAX);
     SLUICE_ASSERT(settings.n_bands * settings.band_rows <= SLUICE_SKETCH_COORDINATES);
     return (band_settings){.n_bands = settings.n_bands,
                            .band_rows = settings.band_rows,
@@ -119,32 +124,21 @@ static uint64_t fold(uint64_t a, uint64_t b)
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* The multipliers are the fractions of sqrt 2, sqrt 3 and sqrt 5, made odd. */
-static uint64_t key_of(const uint8_t *band, uint32_t band_rows, uint32_t i_band, uint32_t i_profile)
-{
-    uint64_t key = (i_band + 1) * UINT64_C(0x3c6ef372fe94f82b) + i_profile;
-    while (band_rows > 0) {
-        uint64_t word = 0;
-        uint32_t n = band_rows < sizeof word ? band_rows : (uint32_t)sizeof word;
-        memcpy(&word, band, n);
-        key = fold(key ^ word, UINT64_C(0x6a09e667f3bcc909));
-        band += n;
-        band_rows -= n;
-    }
-    return fold(key, UINT64_C(0xbb67ae8584caa73b));
-}
-
+/* One key a band, of its bytes, its number and the profile. The multipliers are the fractions of
+ * the square roots of 2, 3 and 5, made odd. */
 static void make_keys(const band_settings *banding, const uint8_t *sketch, uint32_t i_profile,
                       uint64_t *keys)
 {
-    if (banding->band_rows == 8) { /* a constant length compiles to one load */
-        for (uint32_t i = 0; i < banding->n_bands; i++) {
-            keys[i] = key_of(sketch + i * 8, 8, i, i_profile);
-        }
-        return;
-    }
+    uint8_t padded[SLUICE_SKETCH_COORDINATES + BAND_BYTES_MAX] = {0};
+    memcpy(padded, sketch, SLUICE_SKETCH_COORDINATES);
+    uint32_t rows = banding->band_rows;
+    uint64_t mask = UINT64_MAX >> (64 - 8 * rows);
     for (uint32_t i = 0; i < banding->n_bands; i++) {
-        keys[i] = key_of(sketch + i * banding->band_rows, banding->band_rows, i, i_profile);
+        uint64_t band;
+        memcpy(&band, padded + i * rows, sizeof band);
+        uint64_t salt = (i + 1) * UINT64_C(0x3c6ef372fe94f82b) + i_profile;
+        uint64_t key = fold((band & mask) ^ salt, UINT64_C(0x6a09e667f3bcc909));
+        keys[i] = fold(key, UINT64_C(0xbb67ae8584caa73b));
     }
 }
 
@@ -314,6 +308,12 @@ void sl_text_insert(sl_text *text, const sluice_sample *sample)
                   .source = sample->source};
     uint32_t place = sl_rows_append(text->index.rows, &row);
     enter(text, features->profile, features->sketch, place);
+}
+
+void sl_text_evict(sl_text *text, uint64_t below_offset)
+{
+    close_gaps(text);
+    sl_rows_evict(text->index.rows, below_offset);
 }
 
 bool sl_text_forget(sl_text *text, uint64_t offset)

@@ -18,6 +18,7 @@ void sl_text_prefetch(const sl_text *text, const sluice_sample *sample);
  * found, `match` is untouched. */
 bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_match *match);
 void sl_text_insert(sl_text *text, const sluice_sample *sample); /* if it has a sketch */
+void sl_text_evict(sl_text *text, uint64_t below_offset);
 bool sl_text_forget(sl_text *text, uint64_t offset);
 
 const sl_index *sl_text_index(const sl_text *text);

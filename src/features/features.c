@@ -70,23 +70,26 @@ static sluice_span without_parameters(sluice_span media_type)
     return (sluice_span){media_type.data, size};
 }
 
-static media_class media_of(sluice_span media_type)
+/* `type` has no parameters. */
+static media_class media_of(sluice_span type)
 {
     static const char *const text_types[] = {
         "application/json", "application/jsonl", "application/ndjson",     "application/x-ndjson",
         "application/xml",  "application/yaml",  "application/javascript", "application/ecmascript",
         "application/sql",  "application/x-sh",  "application/toml",       "application/x-tex"};
-    sluice_span type = without_parameters(media_type);
+    if (starts_with(type, "image/")) {
+        return MEDIA_IMAGE;
+    }
     if (type.size == 0 || starts_with(type, "text/") || ends_with(type, "+json") ||
         ends_with(type, "+xml") || ends_with(type, "+yaml")) {
-        return starts_with(type, "image/") ? MEDIA_IMAGE : MEDIA_TEXT;
+        return MEDIA_TEXT;
     }
     for (size_t i = 0; i < sizeof text_types / sizeof text_types[0]; i++) {
         if (type.size == strlen(text_types[i]) && starts_with(type, text_types[i])) {
             return MEDIA_TEXT;
         }
     }
-    return starts_with(type, "image/") ? MEDIA_IMAGE : MEDIA_OTHER;
+    return MEDIA_OTHER;
 }
 
 /* ---- scratch --------------------------------------------------------------------------------- */
@@ -148,42 +151,72 @@ static void hash_bytes(const void *data, size_t size, uint64_t seed, uint64_t ou
     out[1] = hash.high64;
 }
 
-/* The sketch of the units of `normal`; none if there are no units. */
-static sluice_status make_sketch(sl_features *scratch, const sl_normal *normal,
-                                 sluice_profile profile, sluice_features *features)
+static sluice_status cut(sl_features *scratch, const sl_normal *normal, char unit)
 {
-    const sl_text_settings *settings = &scratch->settings[profile];
+    return sl_units_make(scratch->unicode, normal, unit, scratch->seed, scratch->kernel,
+                         &scratch->units);
+}
+
+/* The profile of the normalized text. `cut_as` is what its units were cut as on the way, or 0. */
+static sluice_status choose_profile(sl_features *scratch, sluice_span media_type,
+                                    sluice_profile *profile, char *cut_as)
+{
+    *cut_as = 0;
+    *profile = scratch->profile;
+    if (*profile == SLUICE_PROFILE_AUTO) {
+        *profile = sl_profile_of_media(media_type);
+    }
+    if (*profile == SLUICE_PROFILE_AUTO) {
+        *profile = sl_profile_foresee(&scratch->normal.counts);
+    }
+    if (*profile == SLUICE_PROFILE_AUTO) {
+        SLUICE_TRY(cut(scratch, &scratch->normal, 'w'));
+        *cut_as = 'w';
+        *profile = sl_profile_choose(&scratch->normal.counts, scratch->units.n);
+    }
+    return SLUICE_OK;
+}
+
+/* The sketch of the units in the scratch; none if there are no units. */
+static void make_sketch(sl_features *scratch, sluice_profile profile, sluice_features *features)
+{
     sl_units *units = &scratch->units;
-    SLUICE_TRY(sl_units_make(scratch->unicode, normal, settings->shingle.unit, scratch->seed,
-                             scratch->kernel, units));
-    size_t n = sl_shingle_make(units->hash, units->n, settings->shingle.n, scratch->kernel);
+    size_t n = sl_shingle_make(units->hash, units->n, scratch->settings[profile].shingle.n,
+                               scratch->kernel);
     if (n > 0) {
         sl_set_sketch_make(scratch->sketcher, units->hash, n, scratch->kernel, features->sketch);
         features->n_shingles = (uint32_t)n;
         features->profile = (uint8_t)profile;
         features->has |= SLUICE_HAS_SKETCH;
     }
-    return SLUICE_OK;
 }
 
-static sluice_status make_text(sl_features *scratch, sluice_sample *sample)
+static sluice_status make_text(sl_features *scratch, sluice_span media_type, sluice_span payload,
+                               sluice_features *features)
 {
     const sl_normal *normal = &scratch->normal;
-    SLUICE_TRY(sl_normalize(scratch->unicode, sample->payload, scratch->kernel, &scratch->normal));
+    bool counting = scratch->profile == SLUICE_PROFILE_AUTO;
+    SLUICE_TRY(
+        sl_normalize(scratch->unicode, payload, counting, scratch->kernel, &scratch->normal));
     if (normal->size == 0) {
         return SLUICE_OK;
     }
-    sluice_profile profile = scratch->profile;
-    if (profile == SLUICE_PROFILE_AUTO) {
-        profile = sl_profile_choose(normal);
-    }
-    if (scratch->settings[profile].fold_chinese && (normal->seen & SL_ENTRY_FOLDS) != 0) {
-        SLUICE_TRY(sl_fold_chinese(normal, &scratch->folded));
+    sluice_profile profile;
+    char cut_as;
+    SLUICE_TRY(choose_profile(scratch, media_type, &profile, &cut_as));
+    const sl_text_settings *settings = &scratch->settings[profile];
+    if (settings->fold_chinese && (normal->seen & SL_ENTRY_FOLDS) != 0) {
+        SLUICE_TRY(sl_fold_chinese(scratch->unicode, normal, &scratch->folded));
         normal = &scratch->folded;
+        cut_as = 0;
     }
-    hash_bytes(normal->data, normal->size, scratch->seed, sample->features.normal_hash);
-    sample->features.has |= SLUICE_HAS_NORMAL;
-    return make_sketch(scratch, normal, profile, &sample->features);
+    hash_bytes(normal->data, normal->size, scratch->seed, features->normal_hash);
+    features->has |= SLUICE_HAS_NORMAL;
+    if (cut_as != settings->shingle.unit) {
+        SLUICE_TRY(cut(scratch, normal, settings->shingle.unit));
+    }
+    make_sketch(scratch, profile, features);
+    return SLUICE_OK;
 }
 
 void sl_features_make(sl_features *features, sluice_sample *sample)
@@ -193,7 +226,8 @@ void sl_features_make(sl_features *features, sluice_sample *sample)
     if (sample->payload.size == 0) {
         return;
     }
-    media_class media = media_of(sample->media_type);
+    sluice_span type = without_parameters(sample->media_type);
+    media_class media = media_of(type);
     if (media == MEDIA_TEXT && sample->payload.size > SLUICE_LIMIT_TEXT_BYTES) {
         refuse(sample, "text_too_large", "The text is longer than 1 MiB.");
         return;
@@ -204,7 +238,7 @@ void sl_features_make(sl_features *features, sluice_sample *sample)
     if (media != MEDIA_TEXT) {
         return;
     }
-    sluice_status status = make_text(features, sample);
+    sluice_status status = make_text(features, type, sample->payload, &sample->features);
     if (status == SLUICE_E_BADSAMPLE) {
         refuse(sample, "not_utf8", "The payload is text by its media type but not UTF-8.");
     } else if (status == SLUICE_E_TOOBIG) {

@@ -22,11 +22,12 @@ uint32_t sl_fold_character(uint32_t code_point)
     return target != 0 ? target : code_point;
 }
 
-sluice_status sl_fold_chinese(const sl_normal *from, sl_normal *to)
+sluice_status sl_fold_chinese(const sl_unicode *unicode, const sl_normal *from, sl_normal *to)
 {
     /* Three bytes may become four. */
     SLUICE_TRY(sl_normal_reserve(to, from->size + from->size / 3));
-    memcpy(to->n_class, from->n_class, sizeof to->n_class);
+    to->counts = from->counts;
+    to->seen = from->seen;
     const uint8_t *at = from->data;
     const uint8_t *end = from->data + from->size;
     uint8_t *out = to->data;
@@ -37,14 +38,12 @@ sluice_status sl_fold_chinese(const sl_normal *from, sl_normal *to)
         }
         size_t size = 0;
         uint32_t code_point = sl_utf8_next(at, &size);
-        uint32_t folded = sl_fold_character(code_point);
-        if (folded == code_point) {
-            memcpy(out, at, 4); /* 3 or 4 count; the slack is there for both texts */
-            out += size;
-        } else {
-            out += sl_utf8_encode(folded, out);
-        }
+        memcpy(out, at, 4);
+        out += size;
         at += size;
+        if (code_point >= SL_UNICODE_PLANE || (unicode->brief[code_point] & SL_BRIEF_FOLDS) != 0) {
+            out += sl_utf8_encode(sl_fold_character(code_point), out - size) - size;
+        }
     }
     to->size = (size_t)(out - to->data);
     memset(out, 0, SL_NORMAL_SLACK_BYTES);

@@ -9,6 +9,7 @@ uint32_t sl_fold_character(uint32_t code_point);
 
 /* sl_fold_chinese - the text of `from` with every character folded; counts are copied.
  * Returns  NOMEM, TOOBIG as sl_normalize. */
-SLUICE_MUST_USE sluice_status sl_fold_chinese(const sl_normal *from, sl_normal *to);
+SLUICE_MUST_USE sluice_status sl_fold_chinese(const sl_unicode *unicode, const sl_normal *from,
+                                              sl_normal *to);
 
 #endif

@@ -3,7 +3,8 @@
 usage: make_fold_table.py TSCharacters.txt fold_table.inc
 
 The input is OpenCC's TSCharacters as text (opencc_dict -f ocd2 -t text): "traditional<TAB>simplified[
-simplified...]" a line. The output is a two-level table of pages of 64 code points.
+simplified...]" a line. The output is a two-level table of pages of 64 code points,
+0 where a character stands for itself.
 """
 import sys
 
@@ -44,7 +45,7 @@ def pages_of(folds):
     return first * 64, last * 64 + 63, index, pages
 
 
-def rows(numbers, a_row=16):
+def rows(numbers, a_row=8):
     for i in range(0, len(numbers), a_row):
         yield "    " + ", ".join(str(n) for n in numbers[i : i + a_row]) + ","
 

@@ -24,6 +24,10 @@ typedef struct text_cursor {
     const sl_unicode *unicode;
     const uint8_t *begin, *at, *end;
     sl_normal *normal;
+    bool counting;
+    bool line_empty;        /* nothing but white space since the last LF */
+    uint64_t behind_comma;  /* bit 0: the byte before the block is one */
+    uint64_t behind_digits; /* bit 1: the byte before the block, bit 0: the one before that */
 } text_cursor;
 
 void sl_normal_fini(sl_normal *normal)
@@ -71,30 +75,128 @@ static bool after_space(const sl_normal *normal)
     return normal->size == 0 || normal->data[normal->size - 1] == ' ';
 }
 
-static void put_space(sl_normal *normal)
+static bool is_digit(uint32_t code_point)
 {
-    normal->data[normal->size] = ' ';
-    normal->size += !after_space(normal);
+    return code_point - '0' < 10;
+}
+
+/* ---- counting ------------------------------------------------------------------------------ */
+
+/* A comma just put, and whether a digit is before it: read from the output, which needs no state.
+ */
+static bool after_comma(const sl_normal *normal)
+{
+    return normal->size > 0 && normal->data[normal->size - 1] == ',';
+}
+
+static bool digit_before(const sl_normal *normal, size_t back)
+{
+    return normal->size >= back && is_digit(normal->data[normal->size - back]);
+}
+
+/* Something that is not white space is about to be put. */
+static void count_visible(text_cursor *cursor, uint32_t code_point)
+{
+    sl_normal *normal = cursor->normal;
+    normal->counts.lines += cursor->line_empty;
+    cursor->line_empty = false;
+    if (after_comma(normal)) {
+        normal->counts.commas += !(is_digit(code_point) && digit_before(normal, 2));
+    }
+}
+
+/* Adds `one` (or takes it back: UINT32_MAX) for a code point of the normalized text. */
+static void count_point(text_cursor *cursor, uint32_t code_point, uint32_t entry, uint32_t one)
+{
+    sl_counts *counts = &cursor->normal->counts;
+    counts->n_class[sl_entry_class(entry)] += one;
+    counts->cjk += (entry & SL_ENTRY_CJK) != 0 ? one : 0;
+    counts->sea += (entry & SL_ENTRY_SEA) != 0 ? one : 0;
+    if (code_point < 0x80) {
+        uint8_t bits = cursor->unicode->ascii[code_point];
+        bool blank = (bits & SL_ASCII_SPACE) != 0 && code_point != '\v' && code_point != '\f';
+        counts->blanks += blank ? one : 0;
+        counts->digits += (bits & SL_ASCII_DIGIT) != 0 ? one : 0;
+        counts->brackets += (bits & SL_ASCII_BRACKET) != 0 ? one : 0;
+        counts->binders += (bits & SL_ASCII_BINDER) != 0 ? one : 0;
+        counts->angles += (bits & SL_ASCII_ANGLE) != 0 ? one : 0;
+        counts->fields += (bits & SL_ASCII_FIELD) != 0 ? one : 0;
+        cursor->line_empty |= code_point == '\n';
+    }
+}
+
+/* Puts one code point of the normalized text. */
+static void put_point(text_cursor *cursor, uint32_t code_point, uint32_t entry)
+{
+    sl_normal *normal = cursor->normal;
+    normal->seen |= entry;
+    count_point(cursor, code_point, entry, 1);
+    if (sl_entry_class(entry) == SL_CLASS_SPACE) {
+        normal->data[normal->size] = ' ';
+        normal->size += !after_space(normal);
+    } else {
+        count_visible(cursor, code_point);
+        normal->size += sl_utf8_encode(code_point, normal->data + normal->size);
+    }
 }
 
 /* ---- ASCII --------------------------------------------------------------------------------- */
 
 static void fold_ascii_ref(text_cursor *cursor)
 {
-    sl_normal *normal = cursor->normal;
     const uint32_t *entry = cursor->unicode->entry;
     for (; cursor->at < cursor->end && *cursor->at < 0x80; cursor->at++) {
-        sl_class class = sl_entry_class(entry[*cursor->at]);
-        normal->n_class[class]++;
-        if (class == SL_CLASS_SPACE) {
-            put_space(normal);
-        } else {
-            normal->data[normal->size++] = (uint8_t)entry[*cursor->at];
-        }
+        uint32_t about = entry[*cursor->at];
+        put_point(cursor, about & SL_ENTRY_MAPPED, about);
     }
 }
 
 #if defined(__x86_64__)
+/* What a block of ASCII adds to the counts. A line counts at its first byte that is not white
+ * space: a carry, started behind each LF, runs through white space and stops there, or at the next
+ * LF. A comma counts at the byte behind it. */
+SL_TARGET_AVX512 static void count_block(text_cursor *cursor, __m512i v, __m512i bits,
+                                         uint64_t space, uint64_t inside)
+{
+    sl_counts *counts = &cursor->normal->counts;
+    uint64_t word = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_WORD)) & inside;
+    uint64_t punct = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_PUNCT)) & inside;
+    uint64_t digit = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_DIGIT)) & inside;
+    uint64_t bracket = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_BRACKET));
+    uint64_t binder = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_BINDER));
+    uint64_t angle = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_ANGLE));
+    uint64_t field = _mm512_test_epi8_mask(bits, _mm512_set1_epi8((char)SL_ASCII_FIELD));
+    uint64_t comma = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(',')) & inside;
+    uint64_t feed = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\n')) & inside;
+    uint64_t not_blank =
+        _mm512_cmplt_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8('\v')), _mm512_set1_epi8(2));
+    space &= inside;
+    uint64_t visible = inside & ~space;
+    uint32_t n_digits = (uint32_t)__builtin_popcountll(digit);
+    uint32_t n_words = (uint32_t)__builtin_popcountll(word);
+    counts->n_class[SL_CLASS_SPACE] += (uint32_t)__builtin_popcountll(space);
+    counts->n_class[SL_CLASS_LETTER] += n_words - n_digits;
+    counts->n_class[SL_CLASS_DIGIT] += n_digits;
+    counts->n_class[SL_CLASS_PUNCT] += (uint32_t)__builtin_popcountll(punct);
+    counts->n_class[SL_CLASS_OTHER] += (uint32_t)__builtin_popcountll(visible & ~word & ~punct);
+    counts->blanks += (uint32_t)__builtin_popcountll(space & ~not_blank);
+    counts->digits += n_digits;
+    counts->brackets += (uint32_t)__builtin_popcountll(bracket & inside);
+    counts->binders += (uint32_t)__builtin_popcountll(binder & inside);
+    counts->angles += (uint32_t)__builtin_popcountll(angle & inside);
+    counts->fields += (uint32_t)__builtin_popcountll(field & inside);
+    uint64_t begins = feed << 1 | cursor->line_empty;
+    counts->lines += (uint32_t)__builtin_popcountll(((space & ~feed) + begins) & visible);
+    cursor->line_empty = feed != 0 ? visible >> (63 - __builtin_clzll(feed)) == 0
+                                   : cursor->line_empty && visible == 0;
+    uint64_t behind_comma = (comma << 1 | cursor->behind_comma) & visible;
+    uint64_t two_behind_digit = digit << 2 | cursor->behind_digits;
+    counts->commas += (uint32_t)__builtin_popcountll(behind_comma & ~(digit & two_behind_digit));
+    unsigned last = (unsigned)__builtin_popcountll(inside) - 1;
+    cursor->behind_comma = comma >> last & 1;
+    cursor->behind_digits = last > 0 ? digit >> (last - 1) & 3 : (digit & 1) << 1;
+}
+
 /* The same, 64 bytes at a time: a space is dropped if the byte before it is one, and what is left
  * moves together. Stores whole vectors; the slack takes what is beyond. */
 SL_TARGET_AVX512 static void fold_ascii_avx512(text_cursor *cursor)
@@ -102,7 +204,8 @@ SL_TARGET_AVX512 static void fold_ascii_avx512(text_cursor *cursor)
     sl_normal *normal = cursor->normal;
     uint8_t *out = normal->data + normal->size;
     uint64_t spaced = after_space(normal);
-    uint64_t n_space = 0, n_word = 0, n_digit = 0, n_punct = 0, n_all = 0;
+    cursor->behind_comma = after_comma(normal);
+    cursor->behind_digits = (uint64_t)digit_before(normal, 1) << 1 | digit_before(normal, 2);
     const __m512i ascii0 = _mm512_loadu_si512(cursor->unicode->ascii);
     const __m512i ascii1 = _mm512_loadu_si512(cursor->unicode->ascii + 64);
     while (cursor->at < cursor->end) {
@@ -115,19 +218,14 @@ SL_TARGET_AVX512 static void fold_ascii_avx512(text_cursor *cursor)
             break;
         }
         inside = ~UINT64_C(0) >> (64 - n);
+        __m512i bits = _mm512_permutex2var_epi8(ascii0, v, ascii1);
+        uint64_t space = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_SPACE));
+        if (cursor->counting) {
+            count_block(cursor, v, bits, space, inside);
+        }
         __mmask64 upper =
             _mm512_cmplt_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8('A')), _mm512_set1_epi8(26));
         v = _mm512_mask_add_epi8(v, upper, v, _mm512_set1_epi8(32));
-        __m512i bits = _mm512_permutex2var_epi8(ascii0, v, ascii1);
-        uint64_t space = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_SPACE));
-        uint64_t word = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_WORD));
-        uint64_t digit = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_DIGIT));
-        uint64_t punct = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_PUNCT));
-        n_space += (uint64_t)__builtin_popcountll(space & inside);
-        n_word += (uint64_t)__builtin_popcountll(word & inside);
-        n_digit += (uint64_t)__builtin_popcountll(digit & inside);
-        n_punct += (uint64_t)__builtin_popcountll(punct & inside);
-        n_all += n;
         v = _mm512_mask_blend_epi8(space, v, _mm512_set1_epi8(' '));
         uint64_t keep = inside & ~(space & (space << 1 | spaced));
         if (keep != inside) {
@@ -139,26 +237,10 @@ SL_TARGET_AVX512 static void fold_ascii_avx512(text_cursor *cursor)
         cursor->at += n;
     }
     normal->size = (size_t)(out - normal->data);
-    normal->n_class[SL_CLASS_SPACE] += (uint32_t)n_space;
-    normal->n_class[SL_CLASS_LETTER] += (uint32_t)(n_word - n_digit);
-    normal->n_class[SL_CLASS_DIGIT] += (uint32_t)n_digit;
-    normal->n_class[SL_CLASS_PUNCT] += (uint32_t)n_punct;
-    normal->n_class[SL_CLASS_OTHER] += (uint32_t)(n_all - n_space - n_word - n_punct);
 }
 #endif
 
 /* ---- segments ------------------------------------------------------------------------------ */
-
-static void put_code_point(const sl_unicode *unicode, sl_normal *normal, uint32_t code_point)
-{
-    uint32_t entry = sl_unicode_entry(unicode, code_point);
-    normal->seen |= entry;
-    if (sl_entry_class(entry) == SL_CLASS_SPACE) {
-        put_space(normal);
-    } else {
-        normal->size += sl_utf8_encode(code_point, normal->data + normal->size);
-    }
-}
 
 /* Takes back the character before, which the mark at the cursor may change. A space stays: nothing
  * composes with it. */
@@ -168,7 +250,14 @@ static const uint8_t *take_back(text_cursor *cursor)
     if (cursor->at == cursor->begin || after_space(normal)) {
         return cursor->at;
     }
-    normal->size = (size_t)(sl_utf8_before(normal->data + normal->size) - normal->data);
+    const uint8_t *last = sl_utf8_before(normal->data + normal->size);
+    size_t size = 0;
+    uint32_t code_point = sl_utf8_next(last, &size);
+    normal->size = (size_t)(last - normal->data);
+    count_point(cursor, code_point, sl_unicode_entry(cursor->unicode, code_point), UINT32_MAX);
+    if (after_comma(normal)) {
+        normal->counts.commas -= !(is_digit(code_point) && digit_before(normal, 2));
+    }
     return sl_utf8_before(cursor->at);
 }
 
@@ -178,7 +267,6 @@ static sluice_status put_segment(text_cursor *cursor, uint32_t entry)
 {
     sl_normal *normal = cursor->normal;
     const uint8_t *at = cursor->at;
-    const uint8_t *counted = at;
     if ((entry & SL_ENTRY_CONTINUE) != 0) {
         at = take_back(cursor);
     }
@@ -196,7 +284,6 @@ static sluice_status put_segment(text_cursor *cursor, uint32_t entry)
         }
         SLUICE_TRY(reserve_segment(normal, n + SL_UNICODE_EXPANDED));
         n += sl_unicode_decompose(code_point, normal->segment + n);
-        normal->n_class[sl_entry_class(entry)] += at >= counted;
         first = false;
         at += size;
     }
@@ -206,7 +293,8 @@ static sluice_status put_segment(text_cursor *cursor, uint32_t entry)
     size_t rest = (size_t)(cursor->end - at);
     SLUICE_TRY(sl_normal_reserve(normal, normal->size + 4 * n + rest + rest / 2));
     for (size_t i = 0; i < n; i++) {
-        put_code_point(cursor->unicode, normal, (uint32_t)normal->segment[i]);
+        uint32_t code_point = (uint32_t)normal->segment[i];
+        put_point(cursor, code_point, sl_unicode_entry(cursor->unicode, code_point));
     }
     cursor->at = at;
     return SLUICE_OK;
@@ -217,25 +305,31 @@ static sluice_status put_segment(text_cursor *cursor, uint32_t entry)
 static void copy_plain(text_cursor *cursor)
 {
     sl_normal *normal = cursor->normal;
-    const uint32_t *table = cursor->unicode->entry;
+    const uint8_t *brief = cursor->unicode->brief;
     const uint8_t *at = cursor->at;
     uint8_t *out = normal->data + normal->size;
-    uint32_t seen = 0;
+    uint32_t seen = 0, n_cjk = 0, n_sea = 0;
     while (cursor->end - at >= 4 && (at[0] & 0xf0) == 0xe0) {
         uint32_t tails = (at[1] ^ 0x80u) | (at[2] ^ 0x80u);
         uint32_t code_point = (at[0] & 0xfu) << 12 | (at[1] & 0x3fu) << 6 | (at[2] & 0x3fu);
-        uint32_t entry = table[code_point];
-        if (tails > 0x3f || code_point < 0x800 ||
-            (entry & (SL_ENTRY_MAPPED | SL_ENTRY_SPECIAL | SL_ENTRY_CONTINUE)) != code_point) {
+        uint32_t about = brief[code_point];
+        if (tails > 0x3f || code_point < 0x800 || (about & SL_BRIEF_SAME) == 0) {
             break;
         }
-        normal->n_class[sl_entry_class(entry)]++;
-        seen |= entry;
+        normal->counts.n_class[about & SL_BRIEF_CLASS]++;
+        n_cjk += about / SL_BRIEF_CJK & 1;
+        n_sea += about / SL_BRIEF_SEA & 1;
+        seen |= about;
         memcpy(out, at, 4);
         at += 3;
         out += 3;
     }
-    normal->seen |= seen;
+    if (at > cursor->at) {
+        count_visible(cursor, 0x800); /* the first one may end an empty line or follow a comma */
+    }
+    normal->counts.cjk += n_cjk;
+    normal->counts.sea += n_sea;
+    normal->seen |= (seen & SL_BRIEF_FOLDS) != 0 ? SL_ENTRY_FOLDS : 0;
     normal->size = (size_t)(out - normal->data);
     cursor->at = at;
 }
@@ -243,7 +337,6 @@ static void copy_plain(text_cursor *cursor)
 /* Up to the next ASCII byte. */
 static sluice_status fold_wide(text_cursor *cursor)
 {
-    sl_normal *normal = cursor->normal;
     while (cursor->at < cursor->end && *cursor->at >= 0x80) {
         size_t size = 0;
         uint32_t code_point = sl_utf8_decode(cursor->at, (size_t)(cursor->end - cursor->at), &size);
@@ -255,22 +348,28 @@ static sluice_status fold_wide(text_cursor *cursor)
             SLUICE_TRY(put_segment(cursor, entry));
             continue;
         }
-        normal->n_class[sl_entry_class(entry)]++;
-        put_code_point(cursor->unicode, normal, entry & SL_ENTRY_MAPPED);
+        code_point = entry & SL_ENTRY_MAPPED;
+        put_point(cursor, code_point, sl_unicode_entry(cursor->unicode, code_point));
         cursor->at += size;
         copy_plain(cursor);
     }
     return SLUICE_OK;
 }
 
-sluice_status sl_normalize(const sl_unicode *unicode, sluice_span text, sl_kernel kernel,
-                           sl_normal *normal)
+sluice_status sl_normalize(const sl_unicode *unicode, sluice_span text, bool counting,
+                           sl_kernel kernel, sl_normal *normal)
 {
     normal->size = 0;
     normal->seen = 0;
-    memset(normal->n_class, 0, sizeof normal->n_class);
+    normal->counts = (sl_counts){0};
     SLUICE_TRY(sl_normal_reserve(normal, text.size + text.size / 2));
-    text_cursor cursor = {unicode, text.data, text.data, text.data + text.size, normal};
+    text_cursor cursor = {.unicode = unicode,
+                          .begin = text.data,
+                          .at = text.data,
+                          .end = text.data + text.size,
+                          .normal = normal,
+                          .counting = counting,
+                          .line_empty = true};
     while (cursor.at < cursor.end) {
 #if defined(__x86_64__)
         if (kernel == SL_KERNEL_AVX512) {

@@ -5,11 +5,20 @@
 #include "features/normalize.h"
 #include "sluice/config.h"
 
-/* sl_profile_choose - the profile of one text under `auto`: a function of its counts alone. */
-sluice_profile sl_profile_choose(const sl_normal *normal);
+/* What a media type says of the profile: that of rows or of code; AUTO if it says nothing. */
+sluice_profile sl_profile_of_media(sluice_span media_type);
 
-/* sl_bands_of - bands for a threshold: each of `rows` coordinates, so that two texts at the
- * threshold share at least one with probability .95 or more where 128 coordinates allow it. */
+/* The profile of one text under `auto`: a function of its counts and of its number of units 'w'. */
+sluice_profile sl_profile_choose(const sl_counts *counts, size_t n_units);
+
+/* The same before units are cut, where their number cannot matter: CODE, CJK, or AUTO. */
+sluice_profile sl_profile_foresee(const sl_counts *counts);
+
+/* sl_bands_of - how to band sketches for a threshold t, (0, 1].
+ *
+ * Two texts at the threshold share a band with probability .95 or more, where the bands suffice:
+ *     p = t + (1 - t) / 256,  rows = floor(8 t) in 2..8,
+ *     bands = ln .05 / ln(1 - p^rows), rounded up, in 4..min(32, 128 / rows) */
 void sl_bands_of(double threshold, uint8_t *n_bands, uint8_t *rows);
 
 #endif

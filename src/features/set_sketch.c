@@ -37,9 +37,12 @@
 #define N_ROUNDS N_BINS
 #define N_WALKS  16
 
-/* Beyond this many elements, duplicates are looked for before round 1. With DISTINCT_MAX different
- * ones a bin stays empty with probability 128 exp(-16) = 1.4e-5, so the rest hardly ever counts. */
+/* With at least that many elements, and bins that round 0 left empty (so of fewer than 350
+ * different elements, as good as certainly), duplicates are taken out before round 1. With
+ * DISTINCT_MAX different ones a bin stays empty with probability 128 exp(-16) = 1.4e-5, so the rest
+ * hardly ever counts. */
 #define DUPLICATES_MIN 512
+#define EMPTY_MIN      8
 #define DISTINCT_MAX   2048
 #define DISTINCT_SLOTS (2 * DISTINCT_MAX)
 
@@ -187,6 +190,11 @@ static bool any_empty(const sketch_bins *bins)
     return (bins->empty[0] | bins->empty[1]) != 0;
 }
 
+static int n_empty(const sketch_bins *bins)
+{
+    return __builtin_popcountll(bins->empty[0]) + __builtin_popcountll(bins->empty[1]);
+}
+
 /* Keeps one of each, in order of first appearance; gives up looking after DISTINCT_MAX. */
 static size_t drop_duplicates(uint64_t *x, size_t n)
 {
@@ -213,7 +221,7 @@ static void make_ref(const sl_set_sketch *sketcher, uint64_t *x, size_t n, uint8
     memset(bins.smallest, 0xff, sizeof bins.smallest);
     first_round_ref(sketcher, &bins, x, n);
     note_empty(&bins);
-    if (any_empty(&bins) && n > DUPLICATES_MIN) {
+    if (n_empty(&bins) > EMPTY_MIN && n > DUPLICATES_MIN) {
         n = drop_duplicates(x, n);
     }
     for (unsigned round = 1; round < N_ROUNDS && any_empty(&bins); round++) {
@@ -442,7 +450,7 @@ SL_TARGET_AVX512 static void make_avx512(const sl_set_sketch *sketcher, uint64_t
     memset(bins.smallest, 0xff, sizeof bins.smallest);
     first_round_avx512(sketcher, &bins, x, n);
     note_empty_avx512(&bins);
-    if (any_empty(&bins) && n > DUPLICATES_MIN) {
+    if (n_empty(&bins) > EMPTY_MIN && n > DUPLICATES_MIN) {
         n = drop_duplicates(x, n);
     }
     if (n <= LATER_MAX) {

@@ -44,7 +44,7 @@ static const range scripts[] = {
     {0xac00, 0xd7ff, SL_CLASS_HANGUL}, {0xf900, 0xfaff, SL_CLASS_HAN},
     {0xff66, 0xff9d, SL_CLASS_KANA},   {0xffa0, 0xffdc, SL_CLASS_HANGUL},
     {0x1aff0, 0x1afff, SL_CLASS_KANA}, {0x1b000, 0x1b16f, SL_CLASS_KANA},
-    {0x20000, 0x3fffd, SL_CLASS_HAN},
+    {0x20000, 0x3ffff, SL_CLASS_HAN},
 };
 
 static sl_class script_of(uint32_t code_point, sl_class otherwise)
@@ -168,10 +168,21 @@ uint32_t sl_unicode_compose(int32_t *code_point, int32_t *order, uint32_t n)
     return (uint32_t)composed;
 }
 
+/* What sl_counts counts of scripts, and whether folding changes the character. */
+static uint32_t script_flags(uint32_t code_point)
+{
+    uint32_t c = code_point;
+    bool ideograph = c - 0x3400 < 0xa000 - 0x3400 || c - 0xf900 < 0x200 || c - 0x20000 < 0x20000;
+    bool kana = (c - 0x3041 < 0x3100 - 0x3041 && c != 0x30fb) || c - 0x31f0 < 0x10;
+    bool sea = c - 0xe00 < 0x100 || c - 0x1000 < 0xa0 || c - 0x1780 < 0x80;
+    return (ideograph || kana ? SL_ENTRY_CJK : 0) | (sea ? SL_ENTRY_SEA : 0) |
+           (sl_fold_character(c) != c ? SL_ENTRY_FOLDS : 0);
+}
+
 uint32_t sl_unicode_compute(const sl_unicode *unicode, uint32_t code_point)
 {
     uint32_t about = (uint32_t)class_of(code_point) << SL_ENTRY_CLASS_SHIFT;
-    about |= sl_fold_character(code_point) != code_point ? SL_ENTRY_FOLDS : 0;
+    about |= script_flags(code_point);
     int32_t expanded[SL_UNICODE_EXPANDED];
     int32_t order[SL_UNICODE_EXPANDED];
     uint32_t n = sl_unicode_decompose(code_point, expanded);
@@ -179,10 +190,10 @@ uint32_t sl_unicode_compute(const sl_unicode *unicode, uint32_t code_point)
         return about | SL_ENTRY_CONTINUE;
     }
     n = sl_unicode_compose(expanded, order, n);
-    if (sl_entry_class(about) == SL_CLASS_SPACE) {
-        return about | ' ';
-    }
-    return n == 1 ? about | (uint32_t)expanded[0] : about | SL_ENTRY_SPECIAL;
+    /* White space that stays as it is (U+2028) must not be copied as if it were a letter. */
+    bool copied = sl_entry_class(about) == SL_CLASS_SPACE && code_point > 0x7f &&
+                  (uint32_t)expanded[0] == code_point;
+    return n == 1 && !copied ? about | (uint32_t)expanded[0] : about | SL_ENTRY_SPECIAL;
 }
 
 /* Marks what any canonical decomposition holds after its first code point: a superset of what
@@ -200,6 +211,17 @@ static void find_seconds(sl_unicode *unicode, uint32_t first, uint32_t last)
             unicode->second[second / 64] |= UINT64_C(1) << (second % 64);
         }
     }
+}
+
+uint8_t sl_entry_brief(uint32_t entry, uint32_t code_point)
+{
+    bool same = sl_entry_simple(entry) && (entry & SL_ENTRY_MAPPED) == code_point &&
+                sl_entry_class(entry) != SL_CLASS_SPACE && code_point != 0;
+    return (uint8_t)((uint32_t)sl_entry_class(entry) |
+                     ((entry & SL_ENTRY_FOLDS) != 0 ? SL_BRIEF_FOLDS : 0u) |
+                     ((entry & SL_ENTRY_CJK) != 0 ? SL_BRIEF_CJK : 0u) |
+                     ((entry & SL_ENTRY_SEA) != 0 ? SL_BRIEF_SEA : 0u) |
+                     (same ? SL_BRIEF_SAME : 0u));
 }
 
 static bool is_surrogate(uint32_t code_point)
@@ -220,26 +242,28 @@ static uint32_t describe(const sl_unicode *unicode, uint32_t code_point)
         return 0;
     }
     if (is_plain_han_or_hangul(code_point)) {
-        sl_class class = code_point < 0xac00 ? SL_CLASS_HAN : SL_CLASS_HANGUL;
-        return (uint32_t) class << SL_ENTRY_CLASS_SHIFT | code_point;
+        sl_class plain = code_point < 0xac00 ? SL_CLASS_HAN : SL_CLASS_HANGUL;
+        return code_point | (uint32_t)plain << SL_ENTRY_CLASS_SHIFT | script_flags(code_point);
     }
     return sl_unicode_compute(unicode, code_point);
 }
 
-static uint8_t ascii_bits(uint32_t entry)
+static bool is_one_of(uint32_t code_point, const char *list)
 {
-    switch (sl_entry_class(entry)) {
-    case SL_CLASS_SPACE:
-        return SL_ASCII_SPACE;
-    case SL_CLASS_PUNCT:
-        return SL_ASCII_PUNCT;
-    case SL_CLASS_LETTER:
-        return SL_ASCII_WORD;
-    case SL_CLASS_DIGIT:
-        return SL_ASCII_WORD | SL_ASCII_DIGIT;
-    default:
-        return 0;
-    }
+    return code_point != 0 && strchr(list, (int)code_point) != NULL;
+}
+
+static uint8_t ascii_bits(uint32_t code_point, sl_class class)
+{
+    bool digit = code_point - '0' < 10;
+    bool word = class == SL_CLASS_LETTER || class == SL_CLASS_DIGIT;
+    return (uint8_t)((class == SL_CLASS_SPACE ? SL_ASCII_SPACE : 0) |
+                     (class == SL_CLASS_PUNCT ? SL_ASCII_PUNCT : 0) | (word ? SL_ASCII_WORD : 0) |
+                     (digit ? SL_ASCII_DIGIT : 0) |
+                     (is_one_of(code_point, "()[]{}") ? SL_ASCII_BRACKET : 0) |
+                     (is_one_of(code_point, "{};=") ? SL_ASCII_BINDER : 0) |
+                     (is_one_of(code_point, "<>") ? SL_ASCII_ANGLE : 0) |
+                     (is_one_of(code_point, "|\t") ? SL_ASCII_FIELD : 0));
 }
 
 sluice_status sl_unicode_open(sl_unicode **out)
@@ -262,8 +286,11 @@ sluice_status sl_unicode_open(sl_unicode **out)
     for (uint32_t i = SL_UNICODE_PLANE; i < SL_UNICODE_ENTRIES; i++) {
         unicode->entry[i] = describe(unicode, SL_UNICODE_PICTO + i - SL_UNICODE_PLANE);
     }
+    for (uint32_t code_point = 0; code_point < SL_UNICODE_PLANE; code_point++) {
+        unicode->brief[code_point] = sl_entry_brief(unicode->entry[code_point], code_point);
+    }
     for (uint32_t code_point = 0; code_point < 128; code_point++) {
-        unicode->ascii[code_point] = ascii_bits(unicode->entry[code_point]);
+        unicode->ascii[code_point] = ascii_bits(code_point, class_of(code_point));
     }
     *out = unicode;
     return SLUICE_OK;

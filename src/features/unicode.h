@@ -29,17 +29,30 @@ typedef enum sl_class {
 
 /* An entry: the class, how to normalize, and the code point it becomes. */
 #define SL_ENTRY_MAPPED      0x1fffffu /* SIMPLE only; of any white space: a space */
+#define SL_ENTRY_CJK         0x200000u /* for sl_counts: ideographs and kana by range, not by class */
+#define SL_ENTRY_SEA         0x400000u
 #define SL_ENTRY_CLASS_SHIFT 24
 #define SL_ENTRY_FOLDS       0x10000000u /* Traditional Chinese: sl_fold_character changes it */
 #define SL_ENTRY_SPECIAL     0x20000000u /* becomes several, or its order matters: slow path */
 #define SL_ENTRY_CONTINUE                                                                          \
     0x40000000u /* may reorder or compose with what is before it: slow path  */
 
-/* Classes of ASCII as bits; OTHER has none. */
-#define SL_ASCII_SPACE 1
-#define SL_ASCII_PUNCT 2
-#define SL_ASCII_WORD  4 /* letters, digits, '_' */
-#define SL_ASCII_DIGIT 8
+/* An entry in one byte. */
+#define SL_BRIEF_CLASS 0x0f
+#define SL_BRIEF_FOLDS 0x10
+#define SL_BRIEF_CJK   0x20
+#define SL_BRIEF_SEA   0x40
+#define SL_BRIEF_SAME  0x80 /* stands for itself, and is not white space */
+
+/* What is counted of ASCII, as bits. */
+#define SL_ASCII_SPACE   1
+#define SL_ASCII_PUNCT   2
+#define SL_ASCII_WORD    4 /* letters, digits, '_' */
+#define SL_ASCII_DIGIT   8
+#define SL_ASCII_BRACKET 16  /* ( ) [ ] { } */
+#define SL_ASCII_BINDER  32  /* { } ; =     */
+#define SL_ASCII_ANGLE   64  /* < >         */
+#define SL_ASCII_FIELD   128 /* | TAB       */
 
 #define SL_UNICODE_PLANE    0x10000u
 #define SL_UNICODE_PICTO    0x1f000u /* entries 0x10000.. are these 4,096 */
@@ -50,10 +63,11 @@ typedef enum sl_class {
 typedef struct sl_unicode {
     uint32_t entry[SL_UNICODE_ENTRIES];
     uint64_t second[SL_UNICODE_SECONDS / 64]; /* bit: composes with a starter before it */
+    uint8_t brief[SL_UNICODE_PLANE];          /* the same, SL_BRIEF_ bits: fewer cache lines   */
     uint8_t ascii[128]; /* SL_ASCII_ bits, for kernels that look 64 bytes up at once    */
 } sl_unicode;
 
-SLUICE_MUST_USE sluice_status sl_unicode_open(sl_unicode **out); /* Gives *out; some ms, 290 KB */
+SLUICE_MUST_USE sluice_status sl_unicode_open(sl_unicode **out); /* Gives *out; some ms, 360 KB */
 void sl_unicode_close(sl_unicode **unicode_p);                   /* Takes; NULL ok              */
 
 /* The entry of any scalar value, by computation; the table holds the same. */
@@ -68,6 +82,16 @@ static inline uint32_t sl_unicode_entry(const sl_unicode *unicode, uint32_t code
         return unicode->entry[SL_UNICODE_PLANE + code_point - SL_UNICODE_PICTO];
     }
     return sl_unicode_compute(unicode, code_point);
+}
+
+uint8_t sl_entry_brief(uint32_t entry, uint32_t code_point);
+
+static inline sl_class sl_unicode_class(const sl_unicode *unicode, uint32_t code_point)
+{
+    if (code_point < SL_UNICODE_PLANE) {
+        return (sl_class)(unicode->brief[code_point] & SL_BRIEF_CLASS);
+    }
+    return (sl_class)(sl_unicode_entry(unicode, code_point) >> SL_ENTRY_CLASS_SHIFT & 15);
 }
 
 static inline sl_class sl_entry_class(uint32_t entry)

@@ -197,7 +197,7 @@ static open_kind kind_before(const unit_cutter *cutter)
     }
     size_t size = 0;
     uint32_t code_point = sl_utf8_next(sl_utf8_before(cutter->text + cutter->at), &size);
-    switch (sl_entry_class(sl_unicode_entry(cutter->unicode, code_point))) {
+    switch (sl_unicode_class(cutter->unicode, code_point)) {
     case SL_CLASS_HAN:
     case SL_CLASS_KANA:
     case SL_CLASS_SEA:
@@ -223,7 +223,7 @@ static sluice_status cut_carefully(unit_cutter *cutter, uint32_t until, open_kin
         if (cutter->at >= until && code_point < 0x80) {
             break;
         }
-        open = step(cutter, open, sl_entry_class(sl_unicode_entry(cutter->unicode, code_point)));
+        open = step(cutter, open, sl_unicode_class(cutter->unicode, code_point));
         cutter->at += (uint32_t)size;
         if (cutter->units->n_ended >= SL_UNITS_CHUNK) {
             SLUICE_TRY(flush(cutter));
@@ -254,7 +254,7 @@ SL_TARGET_AVX512 static bool add_wide(const unit_cutter *cutter, uint64_t lead, 
             return true;
         }
         uint64_t bytes = ((UINT64_C(1) << size) - 1) << i;
-        switch (sl_entry_class(sl_unicode_entry(cutter->unicode, code_point))) {
+        switch (sl_unicode_class(cutter->unicode, code_point)) {
         case SL_CLASS_LETTER:
         case SL_CLASS_DIGIT:
         case SL_CLASS_HANGUL:

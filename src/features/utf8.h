@@ -5,6 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "features/ reads bytes as little-endian words"
+#endif
+
 #define SL_UTF8_BAD UINT32_MAX
 
 /* The code point at `at` of well-formed UTF-8; its size in bytes goes to *size. */

@@ -107,11 +107,11 @@ static void answer_ack(sl_ingest *ingest, sl_session *session, const sl_spool_pr
             }
         }
         if (i >= n_samples) {
-            ack->kept = session->kept;
-            ack->flagged = session->flagged;
-            ack->dropped = session->dropped;
-            ack->refused = session->refused;
-            ack->redelivered = session->redelivered;
+            ack->kept = session->untold.kept;
+            ack->flagged = session->untold.flagged;
+            ack->dropped = session->untold.dropped;
+            ack->refused = session->untold.refused;
+            ack->redelivered = session->untold.redelivered;
         }
         sluice_status status = answer(ingest, &session->peer);
         session->owes_ack = status == SLUICE_E_AGAIN;
@@ -119,8 +119,7 @@ static void answer_ack(sl_ingest *ingest, sl_session *session, const sl_spool_pr
     } while (session->live && !session->owes_ack && i < n_samples);
     if (!session->owes_ack) {
         session->window_bytes = ack->max_in_flight_bytes;
-        session->kept = session->flagged = session->dropped = 0;
-        session->refused = session->redelivered = 0;
+        session->untold = (sl_tally){0};
     }
 }
 
@@ -421,11 +420,11 @@ static void finish(sl_ingest *ingest, put *done)
                    sl_code_name(job->code), job->why.text);
         }
     } else {
-        session->kept += job->kept;
-        session->flagged += job->flagged;
-        session->dropped += job->dropped;
-        session->refused += job->refused;
-        session->redelivered += job->redelivered;
+        session->untold.kept += job->tally.kept;
+        session->untold.flagged += job->tally.flagged;
+        session->untold.dropped += job->tally.dropped;
+        session->untold.refused += job->tally.refused;
+        session->untold.redelivered += job->tally.redelivered;
         if (session->live) {
             answer_ack(ingest, session, row, job->batch, job->n_known);
         }

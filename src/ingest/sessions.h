@@ -2,6 +2,7 @@
 #ifndef SL_SESSIONS_H
 #define SL_SESSIONS_H
 
+#include "job.h"
 #include "wire/router.h"
 
 typedef struct sl_sessions sl_sessions;
@@ -15,7 +16,7 @@ typedef struct sl_session {
     uint64_t in_flight_bytes; /* of the producer, over all its connections                 */
     uint64_t window_bytes;    /* as last told                                              */
     int64_t seen_us;
-    uint32_t kept, flagged, dropped, refused, redelivered; /* not told yet                 */
+    sl_tally untold; /* of its samples, since the last ACK                      */
 } sl_session;
 
 SLUICE_MUST_USE sluice_status sl_sessions_open(sl_sessions **out); /* Gives *out     */

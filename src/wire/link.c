@@ -280,11 +280,6 @@ sluice_span sl_link_batch(sl_link *link)
     return (sluice_span){zmq_msg_data(&link->batch), zmq_msg_size(&link->batch)};
 }
 
-bool sl_link_connected(const sl_link *link)
-{
-    return link->connected;
-}
-
 const char *sl_link_trouble(const sl_link *link)
 {
     return link->trouble;

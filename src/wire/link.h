@@ -32,7 +32,6 @@ SLUICE_MUST_USE sluice_status sl_link_wait(sl_link *link, int64_t wait_ms, bool 
 const sl_message *sl_link_message(const sl_link *link);
 sluice_span sl_link_batch(sl_link *link); /* empty if there was no second frame */
 
-bool sl_link_connected(const sl_link *link);
 const char *sl_link_trouble(const sl_link *link); /* why there is no connection, in words */
 
 /* What an Error without retry is to the caller; see client.h. */

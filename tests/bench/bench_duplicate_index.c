@@ -1,14 +1,16 @@
 /* bench_duplicate_index.c - what finding and remembering duplicates costs a sample.
  *
- *   bench_duplicate_index                       short: flat to 1e6, copies, forget
+ *   bench_duplicate_index                       short: flat to 1e6, copies, forget, restore
  *   bench_duplicate_index flat N [AHEAD]        N made-up texts, every fifth a near-duplicate (J =
  * .9) bench_duplicate_index copies N              N copies of one text mixed into N distinct ones
  *   bench_duplicate_index forget N              what closing the gap of a forgotten row takes
+ *   bench_duplicate_index restore N             rows back into the index
  *   bench_duplicate_index texts SETS FLAGS      real shingle sets of peers_index.py; writes a byte
  * a text: 1 exact keep-first drops it, 2 Sluice does
  *
  * Keep-first everywhere: probe, drop what matches, remember the rest. Making the samples is not
  * timed. Blocks of 1,000 samples are: their median and 99th percentile are given. */
+#include "bytes.h"
 #include "duplicate/duplicate.h"
 #include "features/features.h"
 #include "features/set_sketch.h"
@@ -245,7 +247,8 @@ static void run_copies(uint64_t n)
     close_bench(&bench);
 }
 
-static void run_forget(uint64_t n)
+/* n distinct texts, remembered; their rows too, if wanted. */
+static run remember_distinct(uint64_t n, sluice_bytes *rows)
 {
     run bench = open_bench(n, n, AHEAD);
     for (uint64_t i = 0; i < n; i++) {
@@ -256,9 +259,21 @@ static void run_forget(uint64_t n)
             memcpy(sample->features.sketch + j * 8, &word, sizeof word);
         }
         if (bench.n_samples == BATCH_SAMPLES || i + 1 == n) {
+            uint32_t n_samples = bench.n_samples;
             run_batch(&bench);
+            for (uint32_t j = 0; rows != NULL && j < n_samples; j++) {
+                if (sl_duplicate_row_write(bench.duplicate, &bench.samples[j], rows) != SLUICE_OK) {
+                    fail("no memory");
+                }
+            }
         }
     }
+    return bench;
+}
+
+static void run_forget(uint64_t n)
+{
+    run bench = remember_distinct(n, NULL);
     sluice_match match;
     double start = now();
     for (uint64_t i = 0; i < 1000; i++) {
@@ -269,6 +284,34 @@ static void run_forget(uint64_t n)
     printf("bench_duplicate_index/forget  n=%llu  1000 forgotten in %.3f ms, gaps closed in "
            "%.3f s\n",
            (unsigned long long)n, (forgotten - start) * 1e3, now() - forgotten);
+    close_bench(&bench);
+}
+
+/* Rows of distinct texts are of one size here: ids and sources are. Offsets grow a byte at 128,
+ * 16,384 and 2,097,152, so sizes are tried upwards. */
+static void run_restore(uint64_t n)
+{
+    sluice_bytes rows = {0};
+    run bench = remember_distinct(n, &rows);
+    close_bench(&bench);
+    bench = open_bench(n, n, AHEAD);
+    double start = now();
+    uint64_t at = 0, n_rows = 0, offset;
+    size_t size = rows.size / n > 20 ? rows.size / n - 20 : 1;
+    while (at < rows.size && at + size <= rows.size) {
+        if (sl_duplicate_row_read(bench.duplicate, (sluice_span){rows.data + at, size}, &offset) ==
+            SLUICE_OK) {
+            at += size;
+            n_rows++;
+        } else {
+            size++;
+        }
+    }
+    double seconds = now() - start;
+    printf("bench_duplicate_index/restore  n=%llu  %.3f M rows/s  %.1f bytes a row on disk\n",
+           (unsigned long long)n_rows, (double)n_rows / seconds / 1e6,
+           (double)rows.size / (double)n);
+    sl_bytes_fini(&rows);
     close_bench(&bench);
 }
 
@@ -468,6 +511,7 @@ int main(int argc, char **argv)
         run_flat(1000000, 300000, AHEAD, all, "full");
         run_copies(200000);
         run_forget(200000);
+        run_restore(200000);
     } else if (n > 1 && strcmp(argv[1], "flat") == 0) {
         run_flat(n, n, ahead, SLUICE_HAS_SKETCH, "text");
         run_flat(n, n, ahead, all, "exact+text");
@@ -477,6 +521,8 @@ int main(int argc, char **argv)
         run_copies(n);
     } else if (n > 2000 && strcmp(argv[1], "forget") == 0) {
         run_forget(n);
+    } else if (n > 1 && strcmp(argv[1], "restore") == 0) {
+        run_restore(n);
     } else if (argc == 4 && strcmp(argv[1], "texts") == 0) {
         run_texts(argv[2], argv[3]);
     } else {

@@ -10,6 +10,7 @@
 #include "features/features.h"
 #include "features/set_sketch.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,33 @@ static void run_hashes(const sl_set_sketch *sketcher, const char *name, sl_kerne
     snprintf(variant, sizeof variant, "hashes-%u/%s", n, name);
     print_row(variant, rate, (double)n * 8);
     fprintf(stderr, "%s", checksum == 1 ? " " : ""); /* so that the work is not optimized away */
+}
+
+/* Root mean square error of the estimate for pairs of sets of n of Jaccard similarity .8. */
+static void run_error(const sl_set_sketch *sketcher, uint32_t n)
+{
+    enum { PAIRS = 4000, MOST = 5000 };
+    static uint64_t a[MOST], b[MOST];
+    uint64_t state = 77;
+    uint32_t n_common = n * 8 / 9; /* n / 9 in one of them only: 8 of 10 in both */
+    double squares = 0;
+    for (int pair = 0; pair < PAIRS; pair++) {
+        uint8_t sketch[2][SLUICE_SKETCH_COORDINATES];
+        for (uint32_t i = 0; i < n; i++) {
+            a[i] = next_random(&state);
+            b[i] = i < n_common ? a[i] : next_random(&state);
+        }
+        sl_set_sketch_make(sketcher, a, n, sl_kernel_best(), sketch[0]);
+        sl_set_sketch_make(sketcher, b, n, sl_kernel_best(), sketch[1]);
+        double equal = 0;
+        for (int i = 0; i < SLUICE_SKETCH_COORDINATES; i++) {
+            equal += sketch[0][i] == sketch[1][i];
+        }
+        double estimate = (equal / SLUICE_SKETCH_COORDINATES - 1.0 / 256) / (1 - 1.0 / 256);
+        double error = estimate - (double)n_common / (2 * n - n_common);
+        squares += error * error;
+    }
+    printf("bench_features_sketch/error-%u rmse %.4f\n", n, sqrt(squares / PAIRS));
 }
 
 /* ---- texts ----------------------------------------------------------------------------------- */
@@ -233,7 +261,7 @@ int main(int argc, char **argv)
         free_texts(&texts);
         return 0;
     }
-    static const uint32_t sizes[] = {10, 16, 24, 32, 48, 64, 100, 1000, 4000};
+    static const uint32_t sizes[] = {10, 30, 100, 300, 1000, 4000};
     sl_set_sketch *sketcher = NULL;
     if (sl_set_sketch_open(1, &sketcher) != SLUICE_OK) {
         return 1;
@@ -244,6 +272,9 @@ int main(int argc, char **argv)
             run_hashes(sketcher, "avx512", sl_kernel_best(), sizes[i]);
         }
     }
+    run_error(sketcher, 100);
+    run_error(sketcher, 1000);
+    run_error(sketcher, 4000);
     sl_set_sketch_close(&sketcher);
     bool done = make_texts(&texts) && run_texts(&texts, "w5");
     free_texts(&texts);

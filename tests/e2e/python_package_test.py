@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import ROOT, Filter
+from harness import ROOT, SLUICE, Filter
 
 PACKAGE = ROOT / "src" / "python"
 
@@ -179,6 +179,22 @@ def test_consumer_several_of_a_group_share_the_samples(sluice, running):
                 ids.append(sample.id)
         ids += [s.id for s in first] + [s.id for s in second]
     assert sorted(ids) == sorted(f"t{i}" for i in range(300))
+
+
+def test_keys_admit_listed_clients_and_refuse_others(sluice, tmp_path):
+    for words in (["--server", "-o", "server.key"], ["-o", "writer.key", "--clients", "clients"],
+                  ["-o", "stranger.key"]):
+        subprocess.run([SLUICE, "keygen", *words], cwd=tmp_path, check=True, stdout=subprocess.DEVNULL)
+    with Filter(tmp_path, security__server_key=tmp_path / "server.key", security__clients=tmp_path / "clients") as one:
+        keys = {"key": tmp_path / "writer.key", "server_key": tmp_path / "server.pub"}
+        with sluice.Producer(one.ingest, "writer", **keys) as producer:
+            producer.send(id="a", text="a text")
+        with sluice.Consumer(one.egress, "g", **keys) as consumer:
+            assert [sample.id for sample in consumer] == ["a"]
+        with pytest.raises(sluice.Refused, match="refused the key"):
+            sluice.Producer(one.ingest, "writer", **(keys | {"key": tmp_path / "stranger.key"}))
+        with pytest.raises(sluice.Timeout):
+            sluice.Producer(one.ingest, "writer", timeout=0.5)
 
 
 def test_readme_lines_send_samples_and_print_what_was_kept(folder, tmp_path):

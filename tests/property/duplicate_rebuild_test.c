@@ -94,12 +94,26 @@ static void compare_with_rebuilt(test_stream *stream, uint64_t from_offset)
     }
 }
 
+/* Not the newest row: what it evicted is written in it alone until the next one comes. */
+static bool is_newest_row(const test_stream *stream, uint64_t offset)
+{
+    for (uint64_t i = offset + 1; i < stream->n; i++) {
+        if (stream->stored[i].row.size > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void forget_some(test_stream *stream, bool recent_only)
 {
     uint32_t n = 1 + random_below(&stream->state, 5);
     for (uint32_t i = 0; i < n && stream->n > 100; i++) {
         uint64_t back = 1 + random_below(&stream->state, recent_only ? 60 : 100);
         uint64_t offset = stream->n - back;
+        if (is_newest_row(stream, offset)) {
+            continue;
+        }
         if (sl_duplicate_forget(stream->duplicate, offset)) {
             assert_false(stream->stored[offset].forgotten);
             assert_true(stream->stored[offset].row.size > 0);
@@ -112,8 +126,7 @@ static void forget_some(test_stream *stream, bool recent_only)
     }
 }
 
-/* `has` masks the features: rows of one method alone, where rows are forgotten. */
-static void run_stream(uint64_t seed, uint8_t has, bool forgets, uint64_t window, uint64_t age_us)
+static void run_stream(uint64_t seed, bool forgets, uint64_t window, uint64_t age_us)
 {
     test_stream *stream = calloc(1, sizeof *stream);
     assert_non_null(stream);
@@ -126,7 +139,6 @@ static void run_stream(uint64_t seed, uint8_t has, bool forgets, uint64_t window
     uint32_t n_found = 0;
     while (stream->n < N_STREAM) {
         sluice_sample sample = draw_sample(&stream->state, stream->n, id);
-        sample.features.has &= has;
         sl_duplicate_probe(stream->duplicate, &sample, &sample.match);
         if (stream->twin != NULL) {
             assert_same_answer(stream->duplicate, stream->twin, &sample);
@@ -134,9 +146,9 @@ static void run_stream(uint64_t seed, uint8_t has, bool forgets, uint64_t window
         n_found += sample.match.method != SLUICE_METHOD_NONE;
         sample.match.redelivered = false; /* this stream only asks what is found */
         sample.verdict.decision = (sluice_decision)random_below(&stream->state, 3);
-        assert_int_equal(sl_duplicate_row_write(&sample, &stream->stored[stream->n].row),
-                         SLUICE_OK);
         sl_duplicate_apply(stream->duplicate, &sample);
+        sluice_bytes *row = &stream->stored[stream->n].row;
+        assert_int_equal(sl_duplicate_row_write(stream->duplicate, &sample, row), SLUICE_OK);
         if (stream->twin != NULL) {
             sl_duplicate_apply(stream->twin, &sample);
         }
@@ -148,9 +160,7 @@ static void run_stream(uint64_t seed, uint8_t has, bool forgets, uint64_t window
             assert_valid(sl_duplicate_validate, stream->duplicate);
             uint64_t oldest = sl_duplicate_oldest(stream->duplicate);
             compare_with_rebuilt(stream, oldest == UINT64_MAX ? stream->n : oldest);
-            if (!forgets) { /* rows that should have been deleted and were not do no harm */
-                compare_with_rebuilt(stream, 0);
-            }
+            compare_with_rebuilt(stream, 0); /* rows that could have been deleted do no harm */
         }
     }
     assert_true(n_found > 0 && n_found < N_STREAM);
@@ -166,29 +176,29 @@ static void test_rebuild_after_long_stream_answers_alike(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 4; seed++) {
-        run_stream(seed, 7, false, 0, 0);
+        run_stream(seed, false, 0, 0);
     }
 }
 
 static void test_rebuild_with_window_of_samples_answers_alike(void **state)
 {
     (void)state;
-    run_stream(11, 7, false, 70, 0);
-    run_stream(12, 7, false, 7, 0);
+    run_stream(11, false, 70, 0);
+    run_stream(12, false, 7, 0);
 }
 
 static void test_rebuild_with_window_of_age_answers_alike(void **state)
 {
     (void)state;
-    run_stream(21, 7, false, 0, 50000);
+    run_stream(21, false, 0, 50000);
 }
 
 static void test_rebuild_after_forgetting_answers_alike(void **state)
 {
     (void)state;
     for (uint64_t seed = 31; seed <= 34; seed++) {
-        run_stream(seed, SLUICE_HAS_SKETCH, true, 0, 0);
-        run_stream(seed, SLUICE_HAS_RAW | SLUICE_HAS_NORMAL, true, 0, 0);
+        run_stream(seed, true, 0, 0);
+        run_stream(seed + 100, true, 60, 0);
     }
 }
 

@@ -18,13 +18,14 @@
 #include "features/units.h"
 #include "features/utf8.h"
 
-#define N_TEXTS     20000
-#define TEXT_MAX    1500
-#define UNITS_MAX   20000
-#define UNIT_SEED   7
-#define STREAM_SEED UINT64_C(20261124)
+#define N_TEXTS   20000
+#define TEXT_MAX  1500
+#define UNITS_MAX 20000
+#define UNIT_SEED 7
+#define DEFAULT_RUN                                                                                \
+    UINT64_C(20261124) /* SLUICE_TEST_SEED: another one, and 20 times as many texts */
 
-static uint64_t rng_state = STREAM_SEED;
+static uint64_t rng_state;
 
 static uint32_t random_below(uint32_t n)
 {
@@ -43,17 +44,18 @@ typedef struct pool {
 } pool;
 
 static const pool pools[] = {
-    {'a', 'z'},         {'A', 'Z'},         {' ', '~'},         {0, 0x7f},
-    {0xa0, 0xff},       {0x100, 0x24f},     {0x300, 0x36f},     {0x370, 0x3ff},
-    {0x400, 0x4ff},     {0x590, 0x6ff},     {0x900, 0x97f},     {0x9be, 0x9d7},
-    {0xe00, 0xe7f},     {0xe80, 0xeff},     {0x1000, 0x109f},   {0x1100, 0x11ff},
-    {0x1780, 0x17ff},   {0x1e00, 0x1fff},   {0x2000, 0x206f},   {0x2190, 0x27bf},
-    {0x3000, 0x30ff},   {0x3041, 0x309c},   {0x3100, 0x33ff},   {0x4e00, 0x4eff},
-    {0xac00, 0xacff},   {0xf900, 0xfaff},   {0xfb00, 0xfdff},   {0xfe00, 0xfe0f},
-    {0xff00, 0xffef},   {0x110a0, 0x110c0}, {0x1d100, 0x1d1ff}, {0x1d400, 0x1d4ff},
-    {0x1f1e6, 0x1f1ff}, {0x1f300, 0x1f64f}, {0x1f3fb, 0x1f3ff}, {0x1f900, 0x1f9ff},
-    {0x20000, 0x20010}, {0x2f800, 0x2fa1f}, {0xe0020, 0xe007f}, {0x200d, 0x200d},
-    {0x10000, 0x1ffff}, {0, 0x10ffff},
+    {'a', 'z'},         {'A', 'Z'},         {' ', '~'},         {'(', '?'},
+    {'+', ','},         {'z', '~'},         {0, 0x7f},          {0xa0, 0xff},
+    {0x100, 0x24f},     {0x300, 0x36f},     {0x370, 0x3ff},     {0x400, 0x4ff},
+    {0x590, 0x6ff},     {0x900, 0x97f},     {0x9be, 0x9d7},     {0xe00, 0xe7f},
+    {0xe80, 0xeff},     {0x1000, 0x109f},   {0x1100, 0x11ff},   {0x1780, 0x17ff},
+    {0x1e00, 0x1fff},   {0x2000, 0x206f},   {0x2190, 0x27bf},   {0x3000, 0x30ff},
+    {0x3041, 0x309c},   {0x3100, 0x33ff},   {0x4e00, 0x4eff},   {0xac00, 0xacff},
+    {0xf900, 0xfaff},   {0xfb00, 0xfdff},   {0xfe00, 0xfe0f},   {0xff00, 0xffef},
+    {0x110a0, 0x110c0}, {0x1d100, 0x1d1ff}, {0x1d400, 0x1d4ff}, {0x1f1e6, 0x1f1ff},
+    {0x1f300, 0x1f64f}, {0x1f3fb, 0x1f3ff}, {0x1f900, 0x1f9ff}, {0x20000, 0x20010},
+    {0x2f800, 0x2fa1f}, {0xe0020, 0xe007f}, {0x200d, 0x200d},   {0x10000, 0x1ffff},
+    {0, 0x10ffff},
 };
 
 static uint32_t random_code_point(uint32_t i_pool)
@@ -62,7 +64,8 @@ static uint32_t random_code_point(uint32_t i_pool)
     do {
         pool from = pools[i_pool];
         code_point = from.first + random_below(from.last - from.first + 1);
-    } while (code_point - 0xd800 < 0x800);
+        /* utf8proc 2.8 lets U+11A7 vanish behind a Hangul syllable, which Unicode does not. */
+    } while (code_point - 0xd800 < 0x800 || code_point == 0x11a7);
     return code_point;
 }
 
@@ -95,13 +98,67 @@ static bool reference_space(int32_t code_point)
            (category >= UTF8PROC_CATEGORY_ZS && category <= UTF8PROC_CATEGORY_ZP);
 }
 
-static size_t reference_normalize(const uint8_t *text, size_t size, uint8_t **out)
+static bool any_of(uint32_t code_point, const char *list)
+{
+    return code_point > 0 && code_point < 0x80 && strchr(list, (int)code_point) != NULL;
+}
+
+static bool between(uint32_t code_point, uint32_t first, uint32_t last)
+{
+    return code_point >= first && code_point <= last;
+}
+
+/* Over the normalized text before white space is folded, `at` being code point i of it. */
+static void reference_count(const int32_t *at, size_t i, size_t n, bool *line_empty,
+                            sl_counts *counts)
+{
+    uint32_t c = (uint32_t)at[i];
+    counts->cjk += between(c, 0x3400, 0x9fff) || between(c, 0xf900, 0xfaff) ||
+                   between(c, 0x20000, 0x3ffff) || (between(c, 0x3041, 0x30ff) && c != 0x30fb) ||
+                   between(c, 0x31f0, 0x31ff);
+    counts->sea +=
+        between(c, 0xe00, 0xeff) || between(c, 0x1000, 0x109f) || between(c, 0x1780, 0x17ff);
+    counts->blanks += any_of(c, " \t\n\r");
+    counts->digits += any_of(c, "0123456789");
+    counts->brackets += any_of(c, "()[]{}");
+    counts->binders += any_of(c, "{};=");
+    counts->angles += any_of(c, "<>");
+    counts->fields += any_of(c, "|\t");
+    counts->lines += *line_empty && !reference_space(at[i]);
+    *line_empty = c == '\n' || (*line_empty && reference_space(at[i]));
+    if (c == ',' && i + 1 < n && !reference_space(at[i + 1])) {
+        bool number = i > 0 && any_of((uint32_t)at[i - 1], "0123456789") &&
+                      any_of((uint32_t)at[i + 1], "0123456789");
+        counts->commas += !number;
+    }
+}
+
+static void reference_counts(const sl_unicode *unicode, const uint8_t *text, size_t size,
+                             sl_counts *counts)
+{
+    static int32_t points[4 * TEXT_MAX * 12];
+    size_t n = 0;
+    size_t step = 0;
+    for (size_t i = 0; i < size; i += step) {
+        points[n++] = (int32_t)sl_utf8_next(text + i, &step);
+    }
+    memset(counts, 0, sizeof *counts);
+    bool line_empty = true;
+    for (size_t i = 0; i < n; i++) {
+        counts->n_class[sl_entry_class(sl_unicode_entry(unicode, (uint32_t)points[i]))]++;
+        reference_count(points, i, n, &line_empty, counts);
+    }
+}
+
+static size_t reference_normalize(const sl_unicode *unicode, const uint8_t *text, size_t size,
+                                  uint8_t **out, sl_counts *counts)
 {
     utf8proc_uint8_t *mapped = NULL;
     utf8proc_ssize_t mapped_size =
         utf8proc_map(text, (utf8proc_ssize_t)size, &mapped,
                      UTF8PROC_STABLE | UTF8PROC_COMPAT | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
     assert_true(mapped_size >= 0);
+    reference_counts(unicode, mapped, (size_t)mapped_size, counts);
     size_t n = 0;
     size_t step = 0;
     for (size_t i = 0; i < (size_t)mapped_size; i += step) {
@@ -115,11 +172,6 @@ static size_t reference_normalize(const uint8_t *text, size_t size, uint8_t **ou
     }
     *out = mapped;
     return n > 0 && mapped[n - 1] == ' ' ? n - 1 : n;
-}
-
-static bool within(uint32_t code_point, uint32_t first, uint32_t last)
-{
-    return code_point >= first && code_point <= last;
 }
 
 static bool is_letter(uint32_t c)
@@ -137,7 +189,7 @@ static bool is_mark(uint32_t c)
 
 static bool is_tone(uint32_t c)
 {
-    return within(c, 0x1f3fb, 0x1f3ff);
+    return between(c, 0x1f3fb, 0x1f3ff);
 }
 
 static bool is_picto(uint32_t c)
@@ -149,13 +201,14 @@ static bool is_picto(uint32_t c)
 static bool is_alone(uint32_t c)
 {
     bool cjk =
-        within(c, 0x2e80, 0x2fdf) || within(c, 0x3005, 0x3007) || within(c, 0x3021, 0x3029) ||
-        within(c, 0x3038, 0x303b) || within(c, 0x3040, 0x312f) || within(c, 0x31a0, 0x31bf) ||
-        within(c, 0x31f0, 0x31ff) || within(c, 0x3400, 0x9fff) || within(c, 0xf900, 0xfaff) ||
-        within(c, 0x1aff0, 0x1afff) || within(c, 0x1b000, 0x1b16f);
-    bool sea = within(c, 0xe00, 0xeff) || within(c, 0x1000, 0x109f) || within(c, 0x1780, 0x17ff) ||
-               within(c, 0xa9e0, 0xa9ff) || within(c, 0xaa60, 0xaa7f);
-    return ((cjk || sea) && is_letter(c)) || within(c, 0x20000, 0x3fffd);
+        between(c, 0x2e80, 0x2fdf) || between(c, 0x3005, 0x3007) || between(c, 0x3021, 0x3029) ||
+        between(c, 0x3038, 0x303b) || between(c, 0x3040, 0x312f) || between(c, 0x31a0, 0x31bf) ||
+        between(c, 0x31f0, 0x31ff) || between(c, 0x3400, 0x9fff) || between(c, 0xf900, 0xfaff) ||
+        between(c, 0x1aff0, 0x1afff) || between(c, 0x1b000, 0x1b16f);
+    bool sea = between(c, 0xe00, 0xeff) || between(c, 0x1000, 0x109f) ||
+               between(c, 0x1780, 0x17ff) || between(c, 0xa9e0, 0xa9ff) ||
+               between(c, 0xaa60, 0xaa7f);
+    return ((cjk || sea) && is_letter(c)) || between(c, 0x20000, 0x3ffff);
 }
 
 static bool is_symbol(uint32_t c)
@@ -183,7 +236,7 @@ static size_t skip_cluster(const text_points *points, size_t i)
     bool joined = false;
     for (; i < points->n; i++) {
         uint32_t c = points->c[i];
-        if (is_mark(c) || ((is_tone(c) || within(c, 0xe0020, 0xe007f)) && !joined)) {
+        if (is_mark(c) || ((is_tone(c) || between(c, 0xe0020, 0xe007f)) && !joined)) {
             joined = false;
         } else if (c == 0x200d && !joined) {
             joined = true;
@@ -210,8 +263,8 @@ static size_t skip_word(const text_points *points, size_t i)
 static size_t reference_unit(const text_points *points, size_t i, char unit)
 {
     uint32_t c = points->c[i];
-    if (within(c, 0x1f1e6, 0x1f1ff)) {
-        bool flag = i + 1 < points->n && within(points->c[i + 1], 0x1f1e6, 0x1f1ff);
+    if (between(c, 0x1f1e6, 0x1f1ff)) {
+        bool flag = i + 1 < points->n && between(points->c[i + 1], 0x1f1e6, 0x1f1ff);
         if (flag || (i + 1 < points->n && is_mark(points->c[i + 1]))) {
             return skip_cluster(points, i + 2);
         }
@@ -329,15 +382,19 @@ static void compare_units(text_fixture *fixture, const uint8_t *text, size_t siz
         }
         assert_true(fixture->units.hash[i] == wanted);
     }
+    if (fixture->units.n != n) {
+        print_text(text, size);
+    }
     assert_int_equal(fixture->units.n, n);
 }
 
 static void compare_text(text_fixture *fixture, const uint8_t *text, size_t size, sl_kernel kernel)
 {
     uint8_t *wanted = NULL;
-    size_t wanted_size = reference_normalize(text, size, &wanted);
+    sl_counts counts;
+    size_t wanted_size = reference_normalize(fixture->unicode, text, size, &wanted, &counts);
     assert_int_equal(
-        sl_normalize(fixture->unicode, (sluice_span){text, size}, kernel, &fixture->normal),
+        sl_normalize(fixture->unicode, (sluice_span){text, size}, true, kernel, &fixture->normal),
         SLUICE_OK);
     if (fixture->normal.size != wanted_size ||
         memcmp(fixture->normal.data, wanted, wanted_size) != 0) {
@@ -347,6 +404,10 @@ static void compare_text(text_fixture *fixture, const uint8_t *text, size_t size
     }
     assert_int_equal(fixture->normal.size, wanted_size);
     assert_memory_equal(fixture->normal.data, wanted, wanted_size);
+    if (memcmp(&fixture->normal.counts, &counts, sizeof counts) != 0) {
+        print_text(text, size);
+    }
+    assert_memory_equal(&fixture->normal.counts, &counts, sizeof counts);
     compare_units(fixture, wanted, wanted_size, 'w', kernel);
     compare_units(fixture, wanted, wanted_size, 't', kernel);
     free(wanted);
@@ -354,30 +415,17 @@ static void compare_text(text_fixture *fixture, const uint8_t *text, size_t size
 
 static void test_random_text_equals_reference(void **state)
 {
+    const char *seed = getenv("SLUICE_TEST_SEED");
+    rng_state = seed != NULL ? strtoull(seed, NULL, 10) : DEFAULT_RUN;
+    int n_texts = seed != NULL ? 20 * N_TEXTS : N_TEXTS;
     print_message("seed %llu\n", (unsigned long long)rng_state);
     static uint8_t text[TEXT_MAX + 8];
-    for (int i = 0; i < N_TEXTS; i++) {
+    for (int i = 0; i < n_texts; i++) {
         size_t size = random_text(text);
         compare_text(*state, text, size, SL_KERNEL_REF);
         if (sl_kernel_best() != SL_KERNEL_REF) {
             compare_text(*state, text, size, sl_kernel_best());
         }
-    }
-}
-
-/* Counts by class do not depend on the kernel either: `auto` reads them. */
-static void test_counts_are_equal_between_kernels(void **state)
-{
-    text_fixture *fixture = *state;
-    static uint8_t text[TEXT_MAX + 8];
-    for (int i = 0; i < N_TEXTS / 10; i++) {
-        sluice_span span = {text, random_text(text)};
-        assert_int_equal(sl_normalize(fixture->unicode, span, SL_KERNEL_REF, &fixture->one),
-                         SLUICE_OK);
-        assert_int_equal(sl_normalize(fixture->unicode, span, sl_kernel_best(), &fixture->normal),
-                         SLUICE_OK);
-        assert_memory_equal(fixture->one.n_class, fixture->normal.n_class,
-                            sizeof fixture->one.n_class);
     }
 }
 
@@ -401,10 +449,10 @@ static void test_random_bytes_are_refused_or_not_by_both_kernels(void **state)
             at += valid ? (size_t)size : 0;
         }
         sluice_status wanted = valid ? SLUICE_OK : SLUICE_E_BADSAMPLE;
-        assert_int_equal(sl_normalize(fixture->unicode, span, SL_KERNEL_REF, &fixture->one),
+        assert_int_equal(sl_normalize(fixture->unicode, span, true, SL_KERNEL_REF, &fixture->one),
                          wanted);
-        assert_int_equal(sl_normalize(fixture->unicode, span, sl_kernel_best(), &fixture->normal),
-                         wanted);
+        assert_int_equal(
+            sl_normalize(fixture->unicode, span, true, sl_kernel_best(), &fixture->normal), wanted);
     }
 }
 
@@ -412,7 +460,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_random_text_equals_reference),
-        cmocka_unit_test(test_counts_are_equal_between_kernels),
         cmocka_unit_test(test_random_bytes_are_refused_or_not_by_both_kernels),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);

@@ -9,21 +9,26 @@ static sluice_span span_of(const sluice_bytes *bytes)
     return (sluice_span){bytes->data, bytes->size};
 }
 
+static const uint64_t from = 300;
+
 static void write(const sluice_sample *sample, sluice_bytes *row)
 {
     sl_bytes_clear(row);
-    assert_int_equal(sl_durable_write(sample, row), SLUICE_OK);
+    assert_int_equal(sl_durable_write(sample, &(sl_durable_from){from, from + 1}, row), SLUICE_OK);
 }
 
 static void assert_refused(const sluice_bytes *row, size_t size)
 {
     sluice_sample sample;
+    sl_durable_from oldest = {1, 1};
     uint8_t *copy = malloc(size + (size == 0)); /* of exactly that size: reading past it is seen */
     assert_non_null(copy);
     if (size > 0) {
         memcpy(copy, row->data, size);
     }
-    assert_int_equal(sl_durable_read((sluice_span){copy, size}, &sample), SLUICE_E_BADSAMPLE);
+    assert_int_equal(sl_durable_read((sluice_span){copy, size}, &sample, &oldest),
+                     SLUICE_E_BADSAMPLE);
+    assert_int_equal(oldest.exact + oldest.text, 0);
     assert_int_equal(sample.id.size, 0);
     free(copy);
 }
@@ -33,7 +38,10 @@ static void assert_round_trip(const sluice_sample *sample)
     sluice_bytes row = {0};
     write(sample, &row);
     sluice_sample back;
-    assert_int_equal(sl_durable_read(span_of(&row), &back), SLUICE_OK);
+    sl_durable_from oldest;
+    assert_int_equal(sl_durable_read(span_of(&row), &back, &oldest), SLUICE_OK);
+    assert_int_equal(oldest.exact, from);
+    assert_int_equal(oldest.text, from + 1);
     assert_int_equal(back.offset, sample->offset);
     assert_int_equal(back.arrived_us, sample->arrived_us);
     assert_int_equal(back.i_producer, sample->i_producer);
@@ -90,7 +98,7 @@ static void test_durable_row_is_compact(void **state)
     sluice_bytes row = {0};
     sluice_sample sample = make_sample(1000, 7, "0123456789abcdef", "web");
     write(&sample, &row);
-    assert_in_range(row.size, 1, 161 + 16 + 3 + 15);
+    assert_in_range(row.size, 1, 161 + 16 + 3 + 19);
     sl_bytes_fini(&row);
 }
 
@@ -119,8 +127,9 @@ static void test_durable_hostile_fields_are_refused(void **state)
         good.features.profile = (uint8_t)profile;
         write(&good, &row);
         sluice_sample back;
+        sl_durable_from oldest;
         bool known = profile > SLUICE_PROFILE_AUTO && profile < SLUICE_N_PROFILES;
-        assert_int_equal(sl_durable_read(span_of(&row), &back),
+        assert_int_equal(sl_durable_read(span_of(&row), &back, &oldest),
                          known ? SLUICE_OK : SLUICE_E_BADSAMPLE);
     }
     good.features.profile = SLUICE_PROFILE_NEWS;
@@ -148,7 +157,8 @@ static void test_durable_damaged_rows_never_break_a_limit(void **state)
             row.data[random_below(&random, 40)] = (uint8_t)next_random(&random);
         }
         sluice_sample back;
-        if (sl_durable_read(span_of(&row), &back) == SLUICE_OK) {
+        sl_durable_from oldest;
+        if (sl_durable_read(span_of(&row), &back, &oldest) == SLUICE_OK) {
             assert_in_range(back.id.size, 1, SLUICE_LIMIT_ID_BYTES);
             assert_in_range(back.source.size, 0, SLUICE_LIMIT_SOURCE_BYTES);
             assert_in_range(back.features.profile, 1, SLUICE_N_PROFILES - 1);

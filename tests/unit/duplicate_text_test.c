@@ -159,6 +159,44 @@ static void test_text_giant_bucket_answers_from_its_newest_ten(void **state)
     sl_text_close(&text);
 }
 
+/* `old` shares its first band with `center` and nothing else; `heir`, which gets the place of
+ * `old`, agrees with `center` in 112 coordinates but in no whole band. The slot that `old` left
+ * must not lead to `heir`: after a restart it would not be there. */
+static void test_text_stale_slot_does_not_show_the_row_that_came_after(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        sl_text *text = open_text(0.8);
+        sluice_sample center = make_sample(UINT64_MAX - 1, seed, "x", "s");
+        sluice_sample old = make_sample(0, seed, "a", "s");
+        make_agree(&old, &center, 8);
+        insert(text, &old);
+        uint64_t offset = 1;
+        while (sl_index_usage(sl_text_index(text)).evicted < 8) { /* the ring has begun again */
+            sluice_sample heir = make_sample(offset++, seed, "a", "s");
+            for (uint32_t i = 0; i < SLUICE_SKETCH_COORDINATES; i += 8) {
+                heir.features.sketch[i] = (uint8_t)(heir.features.sketch[i] + 1 + offset % 255);
+            }
+            sl_text_insert(text, &heir);
+        }
+        assert_valid(sl_text_validate, text);
+        float similarity = 0;
+        assert_int_equal(probe(text, &center, &similarity), UINT64_MAX);
+        sl_text_close(&text);
+    }
+}
+
+static void test_text_table_is_planned_for_the_profile(void **state)
+{
+    (void)state;
+    sluice_config config = make_config(0, 1 << 20);
+    assert_int_equal(sl_text_index_options(&config).n_keys, 24); /* auto: 16 to 32 */
+    config.duplicate.text_profile = SLUICE_PROFILE_NEWS;
+    assert_int_equal(sl_text_index_options(&config).n_keys, 16);
+    config.duplicate.text_profile = SLUICE_PROFILE_RECORDS;
+    assert_int_equal(sl_text_index_options(&config).n_keys, 32);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +207,8 @@ int main(void)
         cmocka_unit_test(test_text_threshold_1_needs_equal_normal_hash),
         cmocka_unit_test(test_text_without_sketch_is_not_remembered_and_finds_nothing),
         cmocka_unit_test(test_text_giant_bucket_answers_from_its_newest_ten),
+        cmocka_unit_test(test_text_table_is_planned_for_the_profile),
+        cmocka_unit_test(test_text_stale_slot_does_not_show_the_row_that_came_after),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

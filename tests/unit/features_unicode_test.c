@@ -55,7 +55,8 @@ static void test_unicode_seconds_are_complete(void **state)
                                           UTF8PROC_STABLE | UTF8PROC_DECOMPOSE, &boundary);
         for (utf8proc_ssize_t i = 1; i < n; i++) {
             uint32_t entry = sl_unicode_entry(unicode, (uint32_t)parts[i]);
-            assert_true((entry & SL_ENTRY_CONTINUE) != 0);
+            bool folded_away = parts[i] == 0x345; /* the iota below, which folds to an iota */
+            assert_true((entry & SL_ENTRY_CONTINUE) != 0 || folded_away);
         }
     }
 }

@@ -39,7 +39,8 @@ static int close_fixture(void **state)
 static void cut(unit_fixture *fixture, sluice_span text, char unit, sl_kernel kernel,
                 sl_units *units)
 {
-    assert_int_equal(sl_normalize(fixture->unicode, text, kernel, &fixture->normal), SLUICE_OK);
+    assert_int_equal(sl_normalize(fixture->unicode, text, true, kernel, &fixture->normal),
+                     SLUICE_OK);
     assert_int_equal(sl_units_make(fixture->unicode, &fixture->normal, unit, SEED, kernel, units),
                      SLUICE_OK);
 }

@@ -61,6 +61,7 @@ class Link:
     def close(self):
         if self._monitor is not None:
             self._socket.disable_monitor()
+            self._monitor.close(0)  # a traceback may hold it, and term() waits for every socket
             self._monitor = None
         self._socket.close(0)
         self._context.term()

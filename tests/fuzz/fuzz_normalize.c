@@ -1,0 +1,48 @@
+/* fuzz_normalize.c - any bytes as the payload of a text: both kernels agree, and so does a repeat.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "features/normalize.h"
+#include "features/units.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(int condition)
+{
+    if (!condition) {
+        abort();
+    }
+}
+
+static void compare_units(const sl_unicode *unicode, const sl_normal *normal, char unit)
+{
+    static sl_units plain, fast;
+    check(sl_units_make(unicode, normal, unit, 1, SL_KERNEL_REF, &plain) == SLUICE_OK);
+    check(sl_units_make(unicode, normal, unit, 1, sl_kernel_best(), &fast) == SLUICE_OK);
+    check(plain.n == fast.n);
+    check(plain.n <= normal->size);
+    check(plain.n == 0 || memcmp(plain.hash, fast.hash, plain.n * sizeof *plain.hash) == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static sl_unicode *unicode; /* kept for the run; one thread */
+    static sl_normal plain, fast, again;
+    check(unicode != NULL || sl_unicode_open(&unicode) == SLUICE_OK);
+    sluice_span span = {data, size};
+    sluice_status status = sl_normalize(unicode, span, true, SL_KERNEL_REF, &plain);
+    check(sl_normalize(unicode, span, true, sl_kernel_best(), &fast) == status);
+    if (status != SLUICE_OK) {
+        return 0;
+    }
+    check(plain.size == fast.size);
+    check(memcmp(plain.data, fast.data, plain.size + SL_NORMAL_SLACK_BYTES) == 0);
+    check(memcmp(&plain.counts, &fast.counts, sizeof plain.counts) == 0);
+    check(sl_normalize(unicode, (sluice_span){plain.data, plain.size}, false, sl_kernel_best(),
+                       &again) != SLUICE_E_BADSAMPLE); /* what comes out is UTF-8 */
+    compare_units(unicode, &plain, 'w');
+    compare_units(unicode, &plain, 't');
+    compare_units(unicode, &plain, 'c');
+    return 0;
+}

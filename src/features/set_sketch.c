@@ -37,10 +37,10 @@
 #define N_ROUNDS N_BINS
 #define N_WALKS  16
 
-/* With at least that many elements, and bins that round 0 left empty (so of fewer than 350
- * different elements, as good as certainly), duplicates are taken out before round 1. With
- * DISTINCT_MAX different ones a bin stays empty with probability 128 exp(-16) = 1.4e-5, so the rest
- * hardly ever counts. */
+/* What goes into later rounds is mixed once and kept, DISTINCT_MAX at most. Duplicates are taken
+ * out before where they may be many: from DUPLICATES_MIN elements on, unless round 0 left so few
+ * bins empty (EMPTY_MIN) that hardly anything will be looked at. More than DISTINCT_MAX different
+ * ones leave a bin empty with probability 128 exp(-16) = 1.4e-5, and then go the long way. */
 #define DUPLICATES_MIN 512
 #define EMPTY_MIN      8
 #define DISTINCT_MAX   2048
@@ -145,12 +145,13 @@ static inline void take(uint64_t taken[2], unsigned b)
     taken[b / 64] |= UINT64_C(1) << (b % 64);
 }
 
-static void first_round_ref(const sl_set_sketch *sketcher, sketch_bins *bins, uint64_t *x, size_t n)
+static void first_round_ref(const sl_set_sketch *sketcher, sketch_bins *bins, const uint64_t *hash,
+                            size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        x[i] = mix(x[i], sketcher->mask);
-        unsigned b = (unsigned)x[i] % N_BINS;
-        offer(bins, b, flipped(sketcher, x[i], b));
+        uint64_t x = mix(hash[i], sketcher->mask);
+        unsigned b = (unsigned)x % N_BINS;
+        offer(bins, b, flipped(sketcher, x, b));
     }
 }
 
@@ -195,37 +196,82 @@ static int n_empty(const sketch_bins *bins)
     return __builtin_popcountll(bins->empty[0]) + __builtin_popcountll(bins->empty[1]);
 }
 
-/* Keeps one of each, in order of first appearance; gives up looking after DISTINCT_MAX. */
-static size_t drop_duplicates(uint64_t *x, size_t n)
+/* Mixes one of each element into x[0..DISTINCT_MAX); 0 if there are more different ones. */
+static size_t mix_distinct(const sl_set_sketch *sketcher, const uint64_t *hash, size_t n,
+                           uint64_t *x)
 {
     uint64_t slot[DISTINCT_SLOTS] = {0}; /* 0 = free; an element that is 0 is kept every time */
-    size_t kept = 0;
-    size_t i = 0;
-    for (; i < n && kept < DISTINCT_MAX; i++) {
-        size_t at = (size_t)(x[i] >> 40) % DISTINCT_SLOTS;
-        while (slot[at] != 0 && slot[at] != x[i]) {
+    size_t n_kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t element = mix(hash[i], sketcher->mask);
+        size_t at = (size_t)(element >> 40) % DISTINCT_SLOTS;
+        while (slot[at] != 0 && slot[at] != element) {
             at = (at + 1) % DISTINCT_SLOTS;
         }
         if (slot[at] == 0) {
-            slot[at] = x[i];
-            x[kept++] = x[i];
+            if (n_kept == DISTINCT_MAX) {
+                return 0;
+            }
+            slot[at] = element;
+            x[n_kept++] = element;
         }
     }
-    memmove(x + kept, x + i, (n - i) * sizeof *x);
-    return kept + (n - i);
+    return n_kept;
 }
 
-static void make_ref(const sl_set_sketch *sketcher, uint64_t *x, size_t n, uint8_t out[N_BINS])
+static bool may_repeat(const sketch_bins *bins, size_t n)
+{
+    return n > DUPLICATES_MIN && (n > DISTINCT_MAX || n_empty(bins) > EMPTY_MIN);
+}
+
+/* Later rounds over elements that are not kept mixed: a block at a time, and a round's bins are
+ * full for all blocks only at its end. */
+static void later_rounds_the_long_way(const sl_set_sketch *sketcher, sketch_bins *bins,
+                                      const uint64_t *hash, size_t n)
+{
+    for (unsigned round = 1; round < N_ROUNDS && any_empty(bins); round++) {
+        uint64_t left[2] = {bins->empty[0], bins->empty[1]};
+        for (size_t start = 0; start < n; start += DUPLICATES_MIN) {
+            uint64_t x[DUPLICATES_MIN];
+            size_t size = n - start < DUPLICATES_MIN ? n - start : DUPLICATES_MIN;
+            const uint64_t before[2] = {bins->empty[0], bins->empty[1]};
+            for (size_t i = 0; i < size; i++) {
+                x[i] = mix(hash[start + i], sketcher->mask);
+            }
+            later_round_ref(sketcher, bins, x, size, round);
+            left[0] &= bins->empty[0];
+            left[1] &= bins->empty[1];
+            bins->empty[0] = before[0];
+            bins->empty[1] = before[1];
+        }
+        bins->empty[0] = left[0];
+        bins->empty[1] = left[1];
+    }
+}
+
+static void make_ref(const sl_set_sketch *sketcher, const uint64_t *hash, size_t n,
+                     uint8_t out[N_BINS])
 {
     sketch_bins bins;
+    uint64_t x[DISTINCT_MAX];
     memset(bins.smallest, 0xff, sizeof bins.smallest);
-    first_round_ref(sketcher, &bins, x, n);
+    first_round_ref(sketcher, &bins, hash, n);
     note_empty(&bins);
-    if (n_empty(&bins) > EMPTY_MIN && n > DUPLICATES_MIN) {
-        n = drop_duplicates(x, n);
-    }
-    for (unsigned round = 1; round < N_ROUNDS && any_empty(&bins); round++) {
-        later_round_ref(sketcher, &bins, x, n, round);
+    if (any_empty(&bins)) {
+        size_t n_x = n;
+        if (may_repeat(&bins, n)) {
+            n_x = mix_distinct(sketcher, hash, n, x);
+        } else {
+            for (size_t i = 0; i < n; i++) {
+                x[i] = mix(hash[i], sketcher->mask);
+            }
+        }
+        if (n_x == 0) {
+            later_rounds_the_long_way(sketcher, &bins, hash, n);
+        }
+        for (unsigned round = 1; round < N_ROUNDS && any_empty(&bins); round++) {
+            later_round_ref(sketcher, &bins, x, n_x, round);
+        }
     }
     stamp_ref(sketcher, &bins, out);
 }
@@ -240,9 +286,8 @@ static void make_ref(const sl_set_sketch *sketcher, uint64_t *x, size_t n, uint8
  * Later rounds: 64 bins at a time are computed as bytes and looked up among the empty ones. */
 
 #if defined(__x86_64__)
-#define FEW_MAX   32
-#define WARM_UP   256  /* elements before asking the top bytes is worth it */
-#define LATER_MAX 4096 /* elements of a later round; more is as good as impossible */
+#define FEW_MAX 32
+#define WARM_UP 256 /* elements before asking the top bytes is worth it */
 
 SL_TARGET_AVX512 static inline __m512i mix_avx512(const sl_set_sketch *sketcher, __m512i x)
 {
@@ -256,6 +301,17 @@ SL_TARGET_AVX512 static inline void put_stamped(uint8_t *out, __m512i x, const u
     x = _mm512_xor_si512(x, _mm512_loadu_si512(stamp));
     x = _mm512_mullo_epi64(x, _mm512_set1_epi64((long long)MULTIPLIER));
     _mm_storel_epi64((__m128i *)(void *)out, _mm512_cvtepi64_epi8(_mm512_srli_epi64(x, 56)));
+}
+
+/* Mixes all elements, n <= DISTINCT_MAX. */
+SL_TARGET_AVX512 static void mix_all(const sl_set_sketch *sketcher, const uint64_t *hash, size_t n,
+                                     uint64_t *x)
+{
+    for (size_t i = 0; i < n; i += 8) {
+        __mmask8 inside = (__mmask8)(n - i >= 8 ? 0xff : 0xff >> (8 - (n - i)));
+        __m512i v = _mm512_maskz_loadu_epi64(inside, hash + i);
+        _mm512_storeu_si512(x + i, mix_avx512(sketcher, v));
+    }
 }
 
 /* Element i has the key of the winner at the bins of `tie` (of the 32 from `first`). */
@@ -310,11 +366,7 @@ SL_TARGET_AVX512 static void make_few(const sl_set_sketch *sketcher, const uint6
 {
     uint64_t x[FEW_MAX] = {0};
     uint16_t winner[N_BINS];
-    for (size_t i = 0; i < n; i += 8) {
-        __mmask8 inside = (__mmask8)(n - i >= 8 ? 0xff : 0xff >> (8 - (n - i)));
-        __m512i v = _mm512_maskz_loadu_epi64(inside, hash + i);
-        _mm512_storeu_si512(x + i, mix_avx512(sketcher, v));
-    }
+    mix_all(sketcher, hash, n, x);
     find_winners(sketcher, x, n, winner);
     /* What is not written of x is not asked for. */
     const __m512i x0 = _mm512_loadu_si512(x), x1 = _mm512_loadu_si512(x + 8);
@@ -338,62 +390,62 @@ SL_TARGET_AVX512 static void read_tops(const sketch_bins *bins, uint8_t top[N_BI
     }
 }
 
-/* Mixes x[start..end) in place, both multiples of 64, and offers those that may win. */
-SL_TARGET_AVX512 static void offer_likely(const sl_set_sketch *sketcher, sketch_bins *bins,
-                                          uint64_t *x, size_t start, size_t end)
+/* Orders of 64 elements at their bins in round 0; bit i of the result: element i is not larger
+ * there than `top` allows. */
+SL_TARGET_AVX512 static inline uint64_t order_block(const sl_set_sketch *sketcher,
+                                                    const uint64_t *hash, const uint8_t *top,
+                                                    uint64_t order[64])
 {
-    uint8_t top[N_BINS];
-    read_tops(bins, top);
     const __m512i top0 = _mm512_loadu_si512(top);
     const __m512i top1 = _mm512_loadu_si512(top + 64);
     const __m512i flip0 = _mm512_loadu_si512(sketcher->flip);
     const __m512i flip1 = _mm512_loadu_si512(sketcher->flip + 64);
     const __m512i rest = _mm512_set1_epi64(0x00ffffffffffffff);
-    for (size_t i = start; i < end; i += 64) {
-        uint64_t order[64];
-        uint64_t likely = 0;
-        for (unsigned j = 0; j < 64; j += 8) {
-            __m512i v = mix_avx512(sketcher, _mm512_loadu_si512(x + i + j));
-            _mm512_storeu_si512(x + i + j, v);
-            __m512i limit = _mm512_slli_epi64(_mm512_permutex2var_epi8(top0, v, top1), 56);
-            __m512i flip = _mm512_slli_epi64(_mm512_permutex2var_epi8(flip0, v, flip1), 56);
-            v = _mm512_xor_si512(v, flip);
-            _mm512_storeu_si512(order + j, v);
-            uint64_t less = _mm512_cmple_epu64_mask(v, _mm512_or_si512(limit, rest));
-            likely |= less << j;
+    uint64_t likely = 0;
+    for (unsigned j = 0; j < 64; j += 8) {
+        __m512i v = mix_avx512(sketcher, _mm512_loadu_si512(hash + j));
+        __m512i limit = _mm512_slli_epi64(_mm512_permutex2var_epi8(top0, v, top1), 56);
+        __m512i flip = _mm512_slli_epi64(_mm512_permutex2var_epi8(flip0, v, flip1), 56);
+        v = _mm512_xor_si512(v, flip);
+        _mm512_storeu_si512(order + j, v);
+        uint64_t less = _mm512_cmple_epu64_mask(v, _mm512_or_si512(limit, rest));
+        likely |= less << j;
+    }
+    return likely;
+}
+
+SL_TARGET_AVX512 static void first_round_avx512(const sl_set_sketch *sketcher, sketch_bins *bins,
+                                                const uint64_t *hash, size_t n)
+{
+    uint64_t order[64];
+    uint8_t top[N_BINS] = {0};
+    size_t at = 0;
+    for (; at < WARM_UP && n - at >= 64; at += 64) {
+        (void)order_block(sketcher, hash + at, top, order);
+        for (unsigned j = 0; j < 64; j++) {
+            offer(bins, (unsigned)order[j] % N_BINS, order[j]);
         }
+    }
+    size_t refresh = at;
+    for (; n - at >= 64; at += 64) {
+        if (at >= refresh) {
+            /* Top bytes may be as old as two thirds of what was seen. */
+            read_tops(bins, top);
+            refresh = at + at / 2;
+        }
+        uint64_t likely = order_block(sketcher, hash + at, top, order);
         for (; likely != 0; likely &= likely - 1) {
             uint64_t candidate = order[__builtin_ctzll(likely)];
             offer(bins, (unsigned)candidate % N_BINS, candidate);
         }
     }
-}
-
-SL_TARGET_AVX512 static void first_round_avx512(const sl_set_sketch *sketcher, sketch_bins *bins,
-                                                uint64_t *x, size_t n)
-{
-    size_t at = n & ~(size_t)7;
-    at = at < WARM_UP ? at : WARM_UP;
-    for (size_t i = 0; i < at; i += 8) {
-        _mm512_storeu_si512(x + i, mix_avx512(sketcher, _mm512_loadu_si512(x + i)));
-        for (size_t j = i; j < i + 8; j++) {
-            unsigned b = (unsigned)x[j] % N_BINS;
-            offer(bins, b, flipped(sketcher, x[j], b));
-        }
-    }
-    while (n - at >= 64) {
-        /* Half as many again as were seen: the top bytes are that much too large at most. */
-        size_t more = (at / 2 < n - at ? at / 2 : n - at) & ~(size_t)63;
-        offer_likely(sketcher, bins, x, at, at + more);
-        at += more;
-    }
-    first_round_ref(sketcher, bins, x + at, n - at);
+    first_round_ref(sketcher, bins, hash + at, n - at);
 }
 
 SL_TARGET_AVX512 static void later_rounds_avx512(const sl_set_sketch *sketcher, sketch_bins *bins,
                                                  const uint64_t *x, size_t n)
 {
-    uint8_t bin[LATER_MAX], walk[LATER_MAX]; /* of each element */
+    uint8_t bin[DISTINCT_MAX], walk[DISTINCT_MAX]; /* of each element */
     for (size_t i = 0; i < n; i += 8) {
         __mmask8 inside = (__mmask8)(n - i >= 8 ? 0xff : 0xff >> (8 - (n - i)));
         __m512i v = _mm512_maskz_loadu_epi64(inside, x + i);
@@ -439,25 +491,29 @@ SL_TARGET_AVX512 static void note_empty_avx512(sketch_bins *bins)
     }
 }
 
-SL_TARGET_AVX512 static void make_avx512(const sl_set_sketch *sketcher, uint64_t *x, size_t n,
-                                         uint8_t out[N_BINS])
+SL_TARGET_AVX512 static void make_avx512(const sl_set_sketch *sketcher, const uint64_t *hash,
+                                         size_t n, uint8_t out[N_BINS])
 {
     if (n <= FEW_MAX) {
-        make_few(sketcher, x, n, out);
+        make_few(sketcher, hash, n, out);
         return;
     }
     sketch_bins bins;
     memset(bins.smallest, 0xff, sizeof bins.smallest);
-    first_round_avx512(sketcher, &bins, x, n);
+    first_round_avx512(sketcher, &bins, hash, n);
     note_empty_avx512(&bins);
-    if (n_empty(&bins) > EMPTY_MIN && n > DUPLICATES_MIN) {
-        n = drop_duplicates(x, n);
-    }
-    if (n <= LATER_MAX) {
-        later_rounds_avx512(sketcher, &bins, x, n);
-    } else {
-        for (unsigned round = 1; round < N_ROUNDS && any_empty(&bins); round++) {
-            later_round_ref(sketcher, &bins, x, n, round);
+    if (any_empty(&bins)) {
+        uint64_t x[DISTINCT_MAX];
+        size_t n_x = n;
+        if (may_repeat(&bins, n)) {
+            n_x = mix_distinct(sketcher, hash, n, x);
+        } else {
+            mix_all(sketcher, hash, n, x);
+        }
+        if (n_x == 0) {
+            later_rounds_the_long_way(sketcher, &bins, hash, n);
+        } else {
+            later_rounds_avx512(sketcher, &bins, x, n_x);
         }
     }
     for (unsigned b = 0; b < N_BINS; b += 8) {
@@ -466,8 +522,8 @@ SL_TARGET_AVX512 static void make_avx512(const sl_set_sketch *sketcher, uint64_t
 }
 #endif
 
-void sl_set_sketch_make(const sl_set_sketch *sketcher, uint64_t *hash, size_t n, sl_kernel kernel,
-                        uint8_t out[N_BINS])
+void sl_set_sketch_make(const sl_set_sketch *sketcher, const uint64_t *hash, size_t n,
+                        sl_kernel kernel, uint8_t out[N_BINS])
 {
     SLUICE_DCHECK(n > 0);
 #if defined(__x86_64__)

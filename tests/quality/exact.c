@@ -80,9 +80,10 @@ static set set_of(const sluice_sample *sample)
     }
     sl_text_settings settings = sl_text_settings_of(&config, (sluice_profile)made.profile);
     const sl_normal *text = &normal;
-    must(sl_normalize(unicode, sample->payload, SL_KERNEL_REF, &normal) == SLUICE_OK, "normalize");
+    must(sl_normalize(unicode, sample->payload, false, SL_KERNEL_REF, &normal) == SLUICE_OK,
+         "normalize");
     if (settings.fold_chinese) {
-        must(sl_fold_chinese(&normal, &folded) == SLUICE_OK, "fold");
+        must(sl_fold_chinese(unicode, &normal, &folded) == SLUICE_OK, "fold");
         text = &folded;
     }
     must(sl_units_make(unicode, text, settings.shingle.unit, config.seed, SL_KERNEL_REF, &units) ==

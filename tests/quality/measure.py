@@ -27,7 +27,7 @@ TABLE = ROOT / "tests" / "quality" / "text.csv"
 PACKS = [
     ("text-labelled/article-extractions", "groups", "prose", [], 0.975),
     ("text-labelled/spdx-licences", "groups", "prose", ["duplicate.text.threshold=1"], 0.539),
-    ("text-labelled/ndd-r8", "groups", "prose", [], 1.000),
+    ("text-labelled/ndd-r8", "groups", "news", [], 1.000),
     ("text-catalogue/debian-desc-en-a", "groups", "prose", [], 0.769),
     ("text-catalogue/cora", "pairs", "records", [], 0.922),
     ("text-catalogue/dblp-acm", "pairs", "records", [], 0.890),

@@ -1,4 +1,4 @@
-"""python_package_test.py - the Python package against a running filter, and the lines of its README verbatim."""
+"""python_package_test.py - the Python package against a running filter, and the lines of the main README verbatim."""
 
 import importlib
 import pathlib
@@ -202,7 +202,7 @@ def test_readme_lines_send_samples_and_print_what_was_kept(folder, tmp_path):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 pytest.skip(f"port {port}, which the lines of the README use, is taken")
-    blocks = re.findall(r"```python\n(.*?)```", (PACKAGE / "README.md").read_text(), re.S)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert 10 <= len([line for line in blocks[0].splitlines() if line]) <= 25
     with Filter(tmp_path, ports=False):
         script = pathlib.Path(tmp_path / "readme.py")

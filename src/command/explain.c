@@ -9,10 +9,12 @@
  * the twin came earlier. The log has no index by id (design 5.1); a pass reads about 1 GB/s.
  * Why all of them: ids are unique per producer only, and a sample may have been sent again changed.
  */
+#include "command/beside.h"
 #include "command/command.h"
 
 #include "bytes.h"
 #include "decode/sample_fields.h"
+#include "features/features.h"
 #include "record.h"
 #include "spool/spool.h"
 
@@ -27,8 +29,6 @@
 
 #define DEFAULT_STATE "./sluice-state"
 #define FOUND_MAX     32 /* the newest are shown */
-#define COLUMN        46 /* characters of each text beside the other */
-#define TEXT_LINES    6
 #define NAME_BYTES    (SLUICE_LIMIT_ID_BYTES + 1)
 
 static const char usage[] =
@@ -255,32 +255,6 @@ static sluice_status look_into_verdicts(explain_work *work, sluice_message *why)
 
 /* --- words --- */
 
-/* One line of at most COLUMN characters of the text; moves `text` behind it. Control characters
- * become spaces. Returns the characters written. */
-static int print_piece(sluice_span *text)
-{
-    int n = 0;
-    size_t i = 0;
-    while (i < text->size && n < COLUMN) {
-        size_t next = i + 1;
-        while (next < text->size && (text->data[next] & 0xC0) == 0x80) {
-            next++;
-        }
-        if (text->data[i] == '\n') {
-            i = next;
-            break;
-        }
-        bool plain = text->data[i] >= 0x20 && text->data[i] != 0x7F &&
-                     sl_utf8_valid((sluice_span){text->data + i, next - i});
-        fwrite(plain ? (const char *)text->data + i : " ", 1, plain ? next - i : 1, stdout);
-        n++;
-        i = next;
-    }
-    text->data += i;
-    text->size -= i;
-    return n;
-}
-
 static sluice_span payload_of(const sluice_bytes *wire)
 {
     sl_sample_fields fields = {0};
@@ -291,19 +265,9 @@ static sluice_span payload_of(const sluice_bytes *wire)
 
 static void print_texts(const found_sample *found)
 {
-    sluice_span left = payload_of(&found->wire), right = payload_of(&found->twin);
     char head[64];
     snprintf(head, sizeof head, "the kept one, offset %" PRIu64, found->twin_offset);
-    printf("  %-*s | %s\n", COLUMN, "this one", head);
-    for (int i = 0; i < TEXT_LINES && left.size + right.size > 0; i++) {
-        printf("  ");
-        printf("%*s | ", COLUMN - print_piece(&left), "");
-        print_piece(&right);
-        printf("\n");
-    }
-    if (left.size + right.size > 0) {
-        printf("  %-*s | %s\n", COLUMN, left.size > 0 ? "..." : "", right.size > 0 ? "..." : "");
-    }
+    sl_beside_print(payload_of(&found->wire), "this one", payload_of(&found->twin), head);
 }
 
 static const char *unit_of(const char *method)
@@ -322,24 +286,49 @@ static const char *unit_of(const char *method)
     return "";
 }
 
-/* What the state's configuration says about this method: its threshold, and the profile that has
- * one where the threshold is auto. */
-static void print_threshold(const explain_work *work, const char *method)
+/* The configuration that the state was made with, as far as it decides verdicts. */
+static void read_config(const explain_work *work, sluice_config *config)
 {
-    char prefix[64];
-    size_t size = (size_t)snprintf(prefix, sizeof prefix, "duplicate.%.32s.", method);
-    const char *at = (const char *)work->state_lines.data;
-    const char *end = at + work->state_lines.size;
-    while (at < end) {
-        const char *stop = memchr(at, '\n', (size_t)(end - at));
-        stop = stop != NULL ? stop : end;
-        bool ours = (size_t)(stop - at) > size + 9 && strncmp(at, prefix, size) == 0;
-        if (ours &&
-            (strncmp(at + size, "threshold", 9) == 0 || strncmp(at + size, "profile", 7) == 0)) {
-            printf("  configured  %.*s\n", (int)(stop - at), at);
+    sluice_config_default(config);
+    sluice_config_errors errors;
+    sl_reader reader = sl_reader_of((sluice_span){work->state_lines.data, work->state_lines.size});
+    while (reader.at < reader.end) {
+        const uint8_t *stop = memchr(reader.at, '\n', (size_t)(reader.end - reader.at));
+        sluice_span line =
+            sl_reader_span(&reader, (size_t)((stop != NULL ? stop : reader.end) - reader.at));
+        (void)sl_reader_u8(&reader);
+        char assignment[2 * SLUICE_LIMIT_STRING_BYTES];
+        snprintf(assignment, sizeof assignment, "%.*s", (int)line.size, (const char *)line.data);
+        char *colon = strstr(assignment, ": ");
+        if (colon != NULL) {
+            *colon = '=';
+            memmove(colon + 1, colon + 2, strlen(colon + 2) + 1);
+            (void)!sluice_config_set(config, assignment, &errors);
         }
-        at = stop < end ? stop + 1 : end;
     }
+}
+
+/* Which profile the text was judged by, and its threshold: features are pure, so they can be made
+ * again. */
+static void print_threshold(const explain_work *work, const found_sample *found)
+{
+    static const char *const names[SLUICE_N_PROFILES] = {"auto",    "news", "prose",
+                                                         "records", "code", "cjk"};
+    sluice_config config;
+    sl_features *features = NULL;
+    sluice_sample sample = {.payload = payload_of(&found->wire)};
+    read_config(work, &config);
+    if (!found->from_log || sl_features_open(&config, &features) != SLUICE_OK) {
+        return;
+    }
+    sl_features_make(features, &sample);
+    if ((sample.features.has & SLUICE_HAS_SKETCH) != 0) {
+        sluice_profile profile = (sluice_profile)sample.features.profile;
+        sl_text_settings settings = sl_text_settings_of(&config, profile);
+        printf("  judged as   %s (%c%u shingles), duplicates from %.4g on\n", names[profile],
+               settings.shingle.unit, settings.shingle.n, (double)settings.threshold);
+    }
+    sl_features_close(&features);
 }
 
 static void print_duplicate(const explain_work *work, const found_sample *found, json_t *duplicate)
@@ -351,7 +340,9 @@ static void print_duplicate(const explain_work *work, const found_sample *found,
     printf("  duplicate   of '%s' (source '%s')\n", of, source);
     printf("  similarity  %.4g by %s: %s\n",
            json_number_value(json_object_get(duplicate, "similarity")), method, unit_of(method));
-    print_threshold(work, method);
+    if (strcmp(method, "text") == 0) {
+        print_threshold(work, found);
+    }
     if (found->has_twin) {
         print_texts(found);
     } else if (found->from_log) {

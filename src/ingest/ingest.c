@@ -264,6 +264,11 @@ static sl_code refusal_of(sl_ingest *ingest, const sl_session *session, const sl
         *text = "PUT before HELLO (say HELLO after every reconnect)";
         return SL_CODE_UNKNOWN_PRODUCER;
     }
+    const char *name = sl_producers_at(ingest->producers, session->i_producer, "")->name;
+    if (!may_speak(ingest, received->user, name)) {
+        *text = "this key may not send under that producer name any more";
+        return SL_CODE_FORBIDDEN;
+    }
     if (atomic_load(&ingest->stopping)) {
         *text = "this filter is shutting down; what was acknowledged is safe, send the rest again";
         return SL_CODE_SHUTTING_DOWN;

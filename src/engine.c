@@ -114,13 +114,17 @@ uint64_t sluice_engine_next_offset(const sluice_engine *engine)
     return engine->next_offset;
 }
 
-sluice_status sluice_engine_row_write(const sluice_engine *engine, const sluice_sample *sample,
-                                      sluice_bytes *out)
+sluice_row_mark sluice_engine_row_mark(const sluice_engine *engine)
 {
-    if (!engine->config.duplicate.enabled) {
-        return SLUICE_OK;
-    }
-    return sl_duplicate_row_write(engine->duplicate, sample, out);
+    sl_durable_from from = sl_duplicate_row_from(engine->duplicate);
+    return (sluice_row_mark){.exact = from.exact, .text = from.text};
+}
+
+sluice_status sluice_engine_row_write(const sluice_engine *engine, const sluice_row_mark *mark,
+                                      const sluice_sample *sample, sluice_bytes *out)
+{
+    sl_durable_from from = {.exact = mark->exact, .text = mark->text};
+    return sl_duplicate_row_write(engine->duplicate, &from, sample, out);
 }
 
 sluice_status sluice_engine_row_read(sluice_engine *engine, sluice_span row)

@@ -4,6 +4,7 @@
 
 #include "spool/spool.h"
 #include "wire/session.h"
+#include "sluice/engine.h"
 
 /* ingest --> features --> estimator --> committer --> back to whoever made the job
  * egress  ----------------^
@@ -12,7 +13,7 @@ typedef enum sl_job_kind {
     SL_JOB_PUT,        /* a batch of samples                                                     */
     SL_JOB_PROGRESS,   /* a consumer group has a new floor                                       */
     SL_JOB_REJECT,     /* a consumer rejected a sample: dead letter, row erased                  */
-    SL_JOB_CHECKPOINT, /* the last job of a clean end                                            */
+    SL_JOB_CHECKPOINT, /* wanted for a clean end, or by ingest when the log is full              */
 } sl_job_kind;
 
 /* What became of the samples of one message. */
@@ -46,7 +47,8 @@ typedef struct sl_job {
     sl_tally tally;          /* PUT                                                             */
     sluice_bytes checkpoint; /* size 0: none                                                    */
     uint64_t checkpoint_offset;
-    uint64_t oldest_row; /* PUT                                                             */
+    uint64_t oldest_row;  /* PUT                                                             */
+    sluice_row_mark mark; /* PUT                                                             */
 } sl_job;
 
 #endif

@@ -78,7 +78,9 @@ static void refuse_job(sl_job *job, sl_code code, const char *text)
     (void)sluice_fail(&job->why, SLUICE_E_BADSAMPLE, "%s", text);
 }
 
-static void feature_job(sl_job *job, const sluice_config *config)
+/* The scratch of the features belongs to the thread, not to the batch: it grows with the largest
+ * text seen, and there are many more batches than threads. */
+static void feature_job(sl_job *job, const sluice_config *config, sl_features **scratch)
 {
     sluice_message why;
     if (job->xxh3 != 0 && XXH3_64bits(job->bytes.data, job->bytes.size) != job->xxh3) {
@@ -97,7 +99,11 @@ static void feature_job(sl_job *job, const sluice_config *config)
         refuse_job(job, SL_CODE_MALFORMED, why.text);
         return;
     }
-    if (sluice_batch_features(job->batch, config) != SLUICE_OK) {
+    job->batch->features = *scratch;
+    sluice_status made = sluice_batch_features(job->batch, config);
+    *scratch = job->batch->features;
+    job->batch->features = NULL;
+    if (made != SLUICE_OK) {
         sl_log(0, "FEATURES-NOMEM", "no memory for the features of a batch");
         _exit(1); /* nothing of it was acknowledged */
     }
@@ -106,14 +112,16 @@ static void feature_job(sl_job *job, const sluice_config *config)
 static void *run_features(void *context)
 {
     sl_pipeline *pipeline = context;
+    sl_features *scratch = NULL;
     for (sl_job *job = sl_ring_pop(pipeline->to_features); job != NULL;
          job = sl_ring_pop(pipeline->to_features)) {
-        feature_job(job, &pipeline->config);
+        feature_job(job, &pipeline->config, &scratch);
         pthread_mutex_lock(&pipeline->featured_mutex);
         job->featured = true;
         pthread_cond_broadcast(&pipeline->featured);
         pthread_mutex_unlock(&pipeline->featured_mutex);
     }
+    sl_features_close(&scratch);
     return NULL;
 }
 
@@ -184,6 +192,7 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
     job->expected_sequence = row->next_sequence;
     job->after = *row;
     job->oldest_row = sluice_engine_oldest_row(pipeline->engine);
+    job->mark = sluice_engine_row_mark(pipeline->engine);
     uint64_t next = sluice_engine_next_offset(pipeline->engine);
     if (next - pipeline->checkpoint_offset >= CHECKPOINT_SAMPLES ||
         (next > pipeline->checkpoint_offset &&
@@ -232,7 +241,7 @@ static sluice_status add_put(sl_store *store, const sl_job *job)
     if (job->code != SL_CODE_UNSPECIFIED) {
         return SLUICE_OK;
     }
-    SLUICE_TRY(sl_store_add_batch(store, job->batch, job->n_known, job->producer));
+    SLUICE_TRY(sl_store_add_batch(store, job->batch, job->n_known, &job->mark, job->producer));
     sl_store_set_oldest_row(store, job->oldest_row);
     return sl_store_add_producer(store, &job->after);
 }
@@ -261,9 +270,12 @@ static sluice_status add_job(sl_store *store, const sl_job *job)
 static void give_back(sl_pipeline *pipeline, sl_job *const *job, uint32_t n_jobs)
 {
     for (uint32_t i = 0; i < n_jobs; i++) {
-        if (job[i]->kind == SL_JOB_PUT) {
+        if (job[i] == &pipeline->last) {
+            continue;
+        }
+        if (job[i]->kind == SL_JOB_PUT || job[i]->kind == SL_JOB_CHECKPOINT) {
             sl_ring_push(pipeline->ingest_done, job[i]);
-        } else if (job[i]->kind != SL_JOB_CHECKPOINT) {
+        } else {
             sl_ring_push(pipeline->egress_done, job[i]);
         }
     }

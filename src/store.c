@@ -135,7 +135,8 @@ static sluice_status add_refused(sl_store *store, const sluice_sample *sample, u
     return sl_store_add_dead(store, &dead);
 }
 
-static sluice_status add_accepted(sl_store *store, const sluice_sample *sample)
+static sluice_status add_accepted(sl_store *store, const sluice_row_mark *mark,
+                                  const sluice_sample *sample)
 {
     sl_spool_sample row = {.offset = sample->offset,
                            .arrived_us = sample->arrived_us,
@@ -148,7 +149,7 @@ static sluice_status add_accepted(sl_store *store, const sluice_sample *sample)
     store->wire_bytes += sample->wire.size;
 
     size_t before = store->rows.size;
-    SLUICE_TRY(sluice_engine_row_write(store->engine, sample, &store->rows));
+    SLUICE_TRY(sluice_engine_row_write(store->engine, mark, sample, &store->rows));
     if (store->rows.size > before) {
         SLUICE_TRY(add_item(&store->row_ends, &store->rows.size, sizeof(size_t)));
         SLUICE_TRY(add_item(&store->row_offsets, &sample->offset, sizeof sample->offset));
@@ -157,14 +158,14 @@ static sluice_status add_accepted(sl_store *store, const sluice_sample *sample)
 }
 
 sluice_status sl_store_add_batch(sl_store *store, const sluice_batch *batch, uint32_t n_known,
-                                 const char *producer)
+                                 const sluice_row_mark *mark, const char *producer)
 {
     for (uint32_t i = n_known; i < batch->n_samples; i++) {
         const sluice_sample *sample = &batch->samples[i];
         if (sample->verdict.decision == SLUICE_REFUSE) {
             SLUICE_TRY(add_refused(store, sample, batch->first_sequence + i, producer));
         } else if (!sample->match.redelivered) {
-            SLUICE_TRY(add_accepted(store, sample));
+            SLUICE_TRY(add_accepted(store, mark, sample));
         }
     }
     return SLUICE_OK;

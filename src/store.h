@@ -25,9 +25,11 @@ sl_tally sl_store_tally(const sluice_batch *batch, uint32_t n_known);
 void sl_store_count(sl_spool_producer *row, const sl_tally *tally);
 
 /* Adds what the samples [n_known, n_samples) of a judged batch leave: log, rows, dead letters (of
- * the refused). Redelivered ones leave nothing. The batch stays as it is until commit. */
+ * the refused). Redelivered ones leave nothing. The batch stays as it is until commit; `mark` was
+ * taken when it had been judged. */
 SLUICE_MUST_USE sluice_status sl_store_add_batch(sl_store *store, const sluice_batch *batch,
-                                                 uint32_t n_known, const char *producer);
+                                                 uint32_t n_known, const sluice_row_mark *mark,
+                                                 const char *producer);
 SLUICE_MUST_USE sluice_status sl_store_add_producer(sl_store *store, const sl_spool_producer *row);
 SLUICE_MUST_USE sluice_status sl_store_add_group(sl_store *store, const sl_spool_group *group);
 SLUICE_MUST_USE sluice_status sl_store_add_dead(sl_store *store, const sl_spool_dead *dead);

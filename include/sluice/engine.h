@@ -43,10 +43,19 @@ void sluice_engine_apply(sluice_engine *engine, const sluice_sample *sample);
 
 uint64_t sluice_engine_next_offset(const sluice_engine *engine);
 
+/* How far back the index reached when some batch had been judged: the oldest offset that each
+ * method remembered. The rows of that batch carry it. */
+typedef struct sluice_row_mark {
+    uint64_t exact, text;
+} sluice_row_mark;
+sluice_row_mark sluice_engine_row_mark(const sluice_engine *engine);
+
 /* Rows: what the index must find again after a restart. `row_write` appends the row of one judged
- * sample (nothing for a sample that is not remembered); `row_read` remembers one of them, in the
- * order in which they were written. BADSAMPLE: not a row. */
+ * sample (nothing for a sample that is not remembered); it reads nothing of the engine that
+ * changes, so another thread may run on. `row_read` remembers one of them, in the order in which
+ * they were written. BADSAMPLE: not a row. */
 SLUICE_MUST_USE sluice_status sluice_engine_row_write(const sluice_engine *engine,
+                                                      const sluice_row_mark *mark,
                                                       const sluice_sample *sample,
                                                       sluice_bytes *out);
 SLUICE_MUST_USE sluice_status sluice_engine_row_read(sluice_engine *engine, sluice_span row);

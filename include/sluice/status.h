@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 #if defined(__GNUC__)
-#define SLUICE_MUST_USE              __attribute__((warn_unused_result))
+#define SLUICE_MUST_USE                  __attribute__((warn_unused_result))
 #define SLUICE_PRINTF(i_format, i_first) __attribute__((format(printf, i_format, i_first)))
 #else
 #define SLUICE_MUST_USE

@@ -89,7 +89,8 @@ sluice_status sl_journal_commit(sl_journal *journal, sluice_batch *batch, sluice
     batch->first_sequence = journal->row->next_sequence;
     journal->row->next_sequence += batch->n_samples;
     sl_store_count(journal->row, &tally);
-    if (sl_store_add_batch(journal->store, batch, 0, PRODUCER) != SLUICE_OK ||
+    sluice_row_mark mark = sluice_engine_row_mark(journal->engine);
+    if (sl_store_add_batch(journal->store, batch, 0, &mark, PRODUCER) != SLUICE_OK ||
         sl_store_add_producer(journal->store, journal->row) != SLUICE_OK) {
         return sluice_fail(why, SLUICE_E_NOMEM, "no memory for a transaction");
     }

@@ -280,8 +280,9 @@ static sluice_status verify_state(state_options *options, sl_spool *spool, sluic
 
 /* --- digest --- */
 
-/* A row without what two equal runs need not share: when it came, and the number that its producer
- * got by being early (producers count by name). */
+/* A row without what two equal runs need not share: when it came, the number that its producer got
+ * by being early (producers count by name), and how far back the index reached when the batch that
+ * brought it was judged (where batches end differs; what is remembered does not). */
 static sluice_status mask_row(sluice_span row, sluice_bytes *out)
 {
     sluice_sample sample;
@@ -289,6 +290,7 @@ static sluice_status mask_row(sluice_span row, sluice_bytes *out)
     SLUICE_TRY(sl_durable_read(row, &sample, &from));
     sample.arrived_us = 0;
     sample.i_producer = 0;
+    from = (sl_durable_from){0};
     return sl_durable_write(&sample, &from, out);
 }
 

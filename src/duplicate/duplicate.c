@@ -147,15 +147,22 @@ static uint64_t oldest_row(const sl_duplicate *duplicate, const sl_index *index)
     return found ? row.offset : duplicate->next_offset;
 }
 
-sluice_status sl_duplicate_row_write(const sl_duplicate *duplicate, const sluice_sample *sample,
-                                     sluice_bytes *out)
+sl_durable_from sl_duplicate_row_from(const sl_duplicate *duplicate)
+{
+    if (!is_enabled(duplicate)) {
+        return (sl_durable_from){0};
+    }
+    return (sl_durable_from){oldest_row(duplicate, sl_exact_index(duplicate->exact)),
+                             oldest_row(duplicate, sl_text_index(duplicate->text))};
+}
+
+sluice_status sl_duplicate_row_write(const sl_duplicate *duplicate, const sl_durable_from *from,
+                                     const sluice_sample *sample, sluice_bytes *out)
 {
     if (!is_enabled(duplicate) || !is_remembered(sample)) {
         return SLUICE_OK;
     }
-    sl_durable_from from = {oldest_row(duplicate, sl_exact_index(duplicate->exact)),
-                            oldest_row(duplicate, sl_text_index(duplicate->text))};
-    return sl_durable_write(sample, &from, out);
+    return sl_durable_write(sample, from, out);
 }
 
 sluice_status sl_duplicate_row_read(sl_duplicate *duplicate, sluice_span row, uint64_t *offset)

@@ -2,6 +2,7 @@
 #ifndef SL_DUPLICATE_H
 #define SL_DUPLICATE_H
 
+#include "duplicate/durable.h"
 #include "status.h"
 #include "sluice/config.h"
 #include "sluice/sample.h"
@@ -35,11 +36,15 @@ bool sl_duplicate_forget(sl_duplicate *duplicate, uint64_t offset);
 /* Smallest offset that a sample to come may still be told of; UINT64_MAX if there is none. */
 uint64_t sl_duplicate_oldest(const sl_duplicate *duplicate);
 
-/* The durable form of what apply has remembered of this sample (nothing if it did not; to be called
- * after apply), and its way back, in the order in which rows were written. Rows may be missing
- * (forgotten), and older ones than are remembered may still be there: what is found is the same.
+/* The durable form of what apply has remembered of this sample (nothing if it did not), and its way
+ * back, in the order in which rows were written. Rows may be missing (forgotten), and older ones
+ * than are remembered may still be there: what is found is the same. `from` is taken after apply,
+ * of this sample or of a later one that becomes durable with it. Writing reads nothing that apply
+ * changes: another thread may apply meanwhile.
  * BADSAMPLE: not a row, or out of order; nothing changed. */
+sl_durable_from sl_duplicate_row_from(const sl_duplicate *duplicate);
 SLUICE_MUST_USE sluice_status sl_duplicate_row_write(const sl_duplicate *duplicate,
+                                                     const sl_durable_from *from,
                                                      const sluice_sample *sample,
                                                      sluice_bytes *out);
 SLUICE_MUST_USE sluice_status sl_duplicate_row_read(sl_duplicate *duplicate, sluice_span row,

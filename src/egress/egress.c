@@ -32,6 +32,7 @@
 #define LEASE_MS_MAX     3600000
 #define RETRY_MS         200
 #define MESSAGES_A_ROUND 64
+#define FLOOR_STEP       4096 /* offsets */
 
 typedef struct waiting {
     sl_peer peer;
@@ -256,6 +257,10 @@ static served serve_group(sl_egress *egress, const sl_peer *peer, const sl_fetch
             sl_leases_grant(group, &offer, selected.next_offset, holder, now + lease_us);
         }
         return SERVED;
+    }
+    /* A stream of dropped samples alone moves the floor too; the log must not be kept for it. */
+    if (group->progress.floor - group->sent_floor >= FLOOR_STEP && egress->operations.n_free > 1) {
+        start(egress, sl_operations_take(&egress->operations, SL_JOB_PROGRESS, group));
     }
     if (!last_chance) {
         return NOTHING_YET;
@@ -522,24 +527,17 @@ void sl_egress_stop(sl_egress *egress)
 static sluice_status listen_on(sl_egress *egress, int type, const char *endpoint, void **socket,
                                sluice_message *why)
 {
-    *socket = sl_socket_open(egress->options.zmq_context, type, MAX_FRAME_BYTES, why);
-    if (*socket == NULL) {
-        return SLUICE_E_IO;
-    }
-    if (egress->options.server_key != NULL) {
-        SLUICE_TRY(sl_auth_secure(*socket, SL_RIGHT_EGRESS, egress->options.server_key, why));
-    }
-    return sl_socket_bind(*socket, endpoint, why);
+    const sl_egress_options *options = &egress->options;
+    return sl_socket_listen(options->zmq_context, type, MAX_FRAME_BYTES, SL_RIGHT_EGRESS,
+                            options->server_key, endpoint, socket, why);
 }
 
 static sluice_status open_push(sl_egress *egress, const char *endpoint, sluice_message *why)
 {
     void *socket = NULL;
-    sluice_status status = listen_on(egress, ZMQ_PUSH, endpoint, &socket, why);
-    if (status == SLUICE_OK) {
-        status = sl_push_open(socket, egress->options.spool, &egress->push);
-    }
-    if (status != SLUICE_OK && socket != NULL) {
+    SLUICE_TRY(listen_on(egress, ZMQ_PUSH, endpoint, &socket, why));
+    sluice_status status = sl_push_open(socket, egress->options.spool, &egress->push);
+    if (status != SLUICE_OK) {
         zmq_close(socket);
     }
     return status;

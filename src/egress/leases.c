@@ -66,6 +66,7 @@ static bool load_group(void *context, const sl_spool_group *stored)
     self->full = group == NULL;
     if (group != NULL) {
         group->progress = *stored;
+        group->sent_floor = stored->floor;
     }
     return group != NULL;
 }

@@ -18,6 +18,7 @@ typedef struct sl_lease {
  * memory only: after a restart what is not committed is given again. */
 typedef struct sl_consumer_group {
     sl_spool_group progress;
+    uint64_t sent_floor; /* the floor that was last on its way to the disk */
     uint32_t n_leases;
     sl_lease lease[SLUICE_LIMIT_LEASES]; /* sorted, disjoint */
 } sl_consumer_group;

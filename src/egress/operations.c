@@ -27,7 +27,7 @@ void sl_operations_fini(sl_operations *operations)
 }
 
 sl_operation *sl_operations_take(sl_operations *operations, sl_job_kind kind,
-                                 const sl_consumer_group *group)
+                                 sl_consumer_group *group)
 {
     sl_operation *taken = operations->first_free;
     SLUICE_ASSERT(taken != NULL);
@@ -36,6 +36,7 @@ sl_operation *sl_operations_take(sl_operations *operations, sl_job_kind kind,
     taken->job = (sl_job){.kind = kind};
     taken->answered = taken->of_push = false;
     taken->group = group->progress;
+    group->sent_floor = group->progress.floor;
     taken->job.group = &taken->group;
     return taken;
 }

@@ -32,7 +32,7 @@ void sl_operations_fini(sl_operations *operations);
 
 /* Takes a free one (the caller looks at n_free first) with the group's progress as it is now. */
 sl_operation *sl_operations_take(sl_operations *operations, sl_job_kind kind,
-                                 const sl_consumer_group *group);
+                                 sl_consumer_group *group);
 void sl_operations_give(sl_operations *operations, sl_operation *done);
 sl_operation *sl_operation_of_job(sl_job *job);
 

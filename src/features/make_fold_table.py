@@ -2,9 +2,9 @@
 
 usage: make_fold_table.py TSCharacters.txt fold_table.inc
 
-The input is OpenCC's TSCharacters as text (opencc_dict -f ocd2 -t text): "traditional<TAB>simplified[
-simplified...]" a line. The output is a two-level table of pages of 64 code points,
-0 where a character stands for itself.
+The input is OpenCC's TSCharacters as text (opencc_dict -f ocd2 -t text): a line is
+"traditional<TAB>simplified[ simplified...]", the first candidate counts. The output is a two-level
+table of pages of 64 code points; 0 where a character stands for itself.
 """
 import sys
 

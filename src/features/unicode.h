@@ -28,8 +28,8 @@ typedef enum sl_class {
 } sl_class;
 
 /* An entry: the class, how to normalize, and the code point it becomes. */
-#define SL_ENTRY_MAPPED      0x1fffffu /* SIMPLE only; of any white space: a space */
-#define SL_ENTRY_CJK         0x200000u /* for sl_counts: ideographs and kana by range, not by class */
+#define SL_ENTRY_MAPPED      0x1fffffu /* SIMPLE only */
+#define SL_ENTRY_CJK         0x200000u /* for sl_counts: ideographs and kana, by range */
 #define SL_ENTRY_SEA         0x400000u
 #define SL_ENTRY_CLASS_SHIFT 24
 #define SL_ENTRY_FOLDS       0x10000000u /* Traditional Chinese: sl_fold_character changes it */

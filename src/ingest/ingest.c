@@ -26,6 +26,7 @@
 #define WINDOW_BYTES_MIN ((uint64_t)64 << 10)
 #define QUIET_US         (60 * INT64_C(1000000)) /* a producer silent for longer shares no window */
 #define RETRY_MS         200
+#define CHECKPOINT_US    INT64_C(1000000)
 #define MESSAGES_A_ROUND 64 /* between two looks at what became durable */
 
 typedef struct put {
@@ -44,7 +45,10 @@ struct sl_ingest {
     put *puts; /* [SL_INGEST_JOBS] */
     put *first_free;
     uint32_t n_free;
-    bool held; /* the log is full: windows are closed */
+    bool held;         /* the log is full: windows are closed */
+    sl_job checkpoint; /* asked for while held */
+    bool checkpoint_under_way;
+    int64_t checkpoint_due_us;
     uint64_t window_bytes;
     int64_t window_due_us, settle_due_us;
     sl_spool_producer *pull_row;
@@ -124,6 +128,20 @@ static void answer_ack(sl_ingest *ingest, sl_session *session, const sl_spool_pr
 }
 
 /* --- windows --- */
+
+/* The log is deleted up to the last checkpoint at most, and checkpoints come with the samples that
+ * nobody may send now: so one is asked for, once a second until there is room. */
+static void ask_for_checkpoint(sl_ingest *ingest)
+{
+    int64_t now = now_us();
+    if (ingest->held && !ingest->checkpoint_under_way && now >= ingest->checkpoint_due_us &&
+        !atomic_load(&ingest->stopping)) {
+        ingest->checkpoint_due_us = now + CHECKPOINT_US;
+        ingest->checkpoint_under_way = true;
+        ingest->checkpoint = (sl_job){.kind = SL_JOB_CHECKPOINT};
+        sl_ring_push(ingest->options.estimator, &ingest->checkpoint);
+    }
+}
 
 /* Every producer that is talking gets the same share; nobody gets any while the log is full. */
 static void share_windows(sl_ingest *ingest)
@@ -442,13 +460,19 @@ static void read_done(sl_ingest *ingest)
     sl_ring_drain_fd(ingest->options.done);
     for (sl_job *job = sl_ring_try_pop(ingest->options.done); job != NULL;
          job = sl_ring_try_pop(ingest->options.done)) {
+        if (job == &ingest->checkpoint) {
+            sl_bytes_fini(&ingest->checkpoint.checkpoint);
+            ingest->checkpoint_under_way = false;
+            continue;
+        }
         finish(ingest, (put *)((char *)job - offsetof(put, job)));
     }
 }
 
 void sl_ingest_run(sl_ingest *ingest)
 {
-    while (!atomic_load(&ingest->stopping) || ingest->n_free < SL_INGEST_JOBS) {
+    while (!atomic_load(&ingest->stopping) || ingest->n_free < SL_INGEST_JOBS ||
+           ingest->checkpoint_under_way) {
         short want = ingest->n_free > 0 ? ZMQ_POLLIN : 0;
         bool pull_open = ingest->pull != NULL && !ingest->held && !atomic_load(&ingest->stopping);
         zmq_pollitem_t item[3] = {{NULL, sl_ring_fd(ingest->options.done), ZMQ_POLLIN, 0}};
@@ -463,6 +487,7 @@ void sl_ingest_run(sl_ingest *ingest)
             return;
         }
         share_windows(ingest);
+        ask_for_checkpoint(ingest);
         read_done(ingest);
         if (ingest->router != NULL) {
             read_router(ingest);
@@ -485,17 +510,9 @@ void sl_ingest_stop(sl_ingest *ingest)
 static sluice_status listen_on(sl_ingest *ingest, int type, const char *endpoint, void **socket,
                                sluice_message *why)
 {
-    if (endpoint[0] == '\0') {
-        return SLUICE_OK;
-    }
-    *socket = sl_socket_open(ingest->options.zmq_context, type, MAX_FRAME_BYTES, why);
-    if (*socket == NULL) {
-        return SLUICE_E_IO;
-    }
-    if (ingest->options.server_key != NULL) {
-        SLUICE_TRY(sl_auth_secure(*socket, SL_RIGHT_INGEST, ingest->options.server_key, why));
-    }
-    return sl_socket_bind(*socket, endpoint, why);
+    const sl_ingest_options *options = &ingest->options;
+    return sl_socket_listen(options->zmq_context, type, MAX_FRAME_BYTES, SL_RIGHT_INGEST,
+                            options->server_key, endpoint, socket, why);
 }
 
 static sluice_status open_puts(sl_ingest *ingest)
@@ -523,7 +540,9 @@ static sluice_status open_parts(sl_ingest *ingest, sluice_message *why)
     if (ingest->options.server_key != NULL) {
         SLUICE_TRY(sl_clients_open(config->security.clients, &ingest->clients, why));
     }
-    SLUICE_TRY(listen_on(ingest, ZMQ_ROUTER, config->listen.ingest, &ingest->router, why));
+    if (config->listen.ingest[0] != '\0') {
+        SLUICE_TRY(listen_on(ingest, ZMQ_ROUTER, config->listen.ingest, &ingest->router, why));
+    }
     if (config->listen.pull[0] == '\0') {
         return SLUICE_OK;
     }

@@ -57,10 +57,11 @@ static sluice_status set_options(void *socket, int64_t max_frame_bytes, sluice_m
         {ZMQ_RECONNECT_IVL_MAX, 2000},
         {ZMQ_CONNECT_TIMEOUT, 3000},
         {ZMQ_HANDSHAKE_IVL, 3000},
-        {ZMQ_HEARTBEAT_IVL, 2000},
-        {ZMQ_HEARTBEAT_TIMEOUT, 6000},
-        {ZMQ_HEARTBEAT_TTL, 6000},
-        {ZMQ_TCP_KEEPALIVE, 1},
+        {ZMQ_TCP_KEEPALIVE, 1}, /* and no heartbeats: see router.c */
+        {ZMQ_TCP_KEEPALIVE_IDLE, 5},
+        {ZMQ_TCP_KEEPALIVE_INTVL, 2},
+        {ZMQ_TCP_KEEPALIVE_CNT, 3},
+        {ZMQ_TCP_MAXRT, 10000},
         {ZMQ_IPV6, 1},
     };
     bool good =

@@ -4,7 +4,10 @@
  *
  * Why ROUTER_MANDATORY: a ROUTER drops silently what it cannot deliver; we want to know.
  * Why small high-water marks: windows and FETCH are the flow control; what ZeroMQ holds beyond them
- * is memory that a peer drives. */
+ * is memory that a peer drives.
+ * Why TCP's keep-alive and not ZeroMQ's heartbeats: libzmq 4.3.4 aborts the process when a heartbeat
+ * is due on a connection that broke while its input waited for us (assertion "!_io_error" in
+ * stream_engine_base.cpp), which a producer that dies at full load does to us. */
 #include "wire/router.h"
 #include "bytes.h"
 
@@ -13,8 +16,9 @@
 
 #define RECEIVE_MESSAGES 16
 #define SEND_MESSAGES    256
-#define HEARTBEAT_MS     2000
-#define HEARTBEAT_TTL_MS 6000
+#define SEND_RECORDS     8 /* of up to 4 MiB each, to a consumer that asks and does not read */
+#define KEEPALIVE_S      5    /* quiet for so long, then asked every 2 s, given up after 3 */
+#define UNSENT_MS        10000 /* what a peer does not take on TCP's level for so long is lost */
 #define HANDSHAKE_MS     3000
 
 static bool set_int(void *socket, int option, int value)
@@ -22,7 +26,7 @@ static bool set_int(void *socket, int option, int value)
     return zmq_setsockopt(socket, option, &value, sizeof value) == 0;
 }
 
-void *sl_socket_open(void *context, int type, int64_t max_frame_bytes, sluice_message *why)
+static void *open_socket(void *context, int type, int64_t max_frame_bytes, sluice_message *why)
 {
     void *socket = zmq_socket(context, type);
     if (socket == NULL) {
@@ -32,10 +36,11 @@ void *sl_socket_open(void *context, int type, int64_t max_frame_bytes, sluice_me
     bool good =
         set_int(socket, ZMQ_LINGER, 1000) && set_int(socket, ZMQ_RCVHWM, RECEIVE_MESSAGES) &&
         set_int(socket, ZMQ_SNDHWM, SEND_MESSAGES) &&
-        set_int(socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS) &&
-        set_int(socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TTL_MS) &&
-        set_int(socket, ZMQ_HEARTBEAT_TTL, HEARTBEAT_TTL_MS) &&
-        set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) && set_int(socket, ZMQ_TCP_KEEPALIVE, 1) &&
+        set_int(socket, ZMQ_TCP_KEEPALIVE, 1) &&
+        set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_S) &&
+        set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, 2) && set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, 3) &&
+        set_int(socket, ZMQ_TCP_MAXRT, UNSENT_MS) &&
+        set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
         zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max_frame_bytes, sizeof max_frame_bytes) == 0;
     if (good && type == ZMQ_ROUTER) {
         good = set_int(socket, ZMQ_ROUTER_MANDATORY, 1) && set_int(socket, ZMQ_ROUTER_HANDOVER, 1);
@@ -48,7 +53,7 @@ void *sl_socket_open(void *context, int type, int64_t max_frame_bytes, sluice_me
     return socket;
 }
 
-sluice_status sl_socket_bind(void *socket, const char *endpoint, sluice_message *why)
+static sluice_status bind_socket(void *socket, const char *endpoint, sluice_message *why)
 {
     if (zmq_bind(socket, endpoint) == 0) {
         return SLUICE_OK;
@@ -65,6 +70,29 @@ sluice_status sl_socket_bind(void *socket, const char *endpoint, sluice_message 
                            endpoint);
     }
     return sluice_fail(why, SLUICE_E_IO, "cannot listen on %s: %s", endpoint, zmq_strerror(errno));
+}
+
+sluice_status sl_socket_listen(void *context, int type, int64_t max_frame_bytes, sl_right right,
+                               const sl_key *server_key, const char *endpoint, void **out,
+                               sluice_message *why)
+{
+    *out = open_socket(context, type, max_frame_bytes, why);
+    if (*out == NULL) {
+        return SLUICE_E_IO;
+    }
+    if (type == ZMQ_ROUTER && right == SL_RIGHT_EGRESS) {
+        (void)set_int(*out, ZMQ_SNDHWM, SEND_RECORDS);
+    }
+    sluice_status status =
+        server_key != NULL ? sl_auth_secure(*out, right, server_key, why) : SLUICE_OK;
+    if (status == SLUICE_OK) {
+        status = bind_socket(*out, endpoint, why);
+    }
+    if (status != SLUICE_OK) {
+        zmq_close(*out);
+        *out = NULL;
+    }
+    return status;
 }
 
 static bool more_follows(void *socket)

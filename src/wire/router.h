@@ -2,6 +2,7 @@
 #ifndef SL_ROUTER_H
 #define SL_ROUTER_H
 
+#include "wire/auth.h"
 #include "wire/session.h"
 
 #include <string.h>
@@ -26,14 +27,17 @@ static inline bool sl_peer_equal(const sl_peer *a, const sl_peer *b)
     return a->size == b->size && memcmp(a->id, b->id, a->size) == 0;
 }
 
-/* A socket of `type` (ROUTER, PULL, PUSH) with every option that keeps a peer from growing us:
- * high- water marks, the largest frame, heartbeats, no lingering. NULL and a sentence if it fails.
- */
-void *sl_socket_open(void *context, int type, int64_t max_frame_bytes, sluice_message *why);
-
-/* Binds; the sentence names the endpoint ("address already in use: tcp://..."). */
-SLUICE_MUST_USE sluice_status sl_socket_bind(void *socket, const char *endpoint,
-                                             sluice_message *why);
+/* sl_socket_listen - a bound socket with every option that keeps a peer from growing us: high-water
+ * marks, the largest frame, keep-alive, no lingering.
+ *
+ * type     ZMQ_ROUTER, ZMQ_PULL or ZMQ_PUSH.
+ * right    What a client must have; with server_key (Borrows) only. NULL: no CURVE.
+ * out      Gives; zmq_close() it. NULL on error.
+ * Returns  IO or CONFIG with a sentence that names the endpoint. */
+SLUICE_MUST_USE sluice_status sl_socket_listen(void *context, int type, int64_t max_frame_bytes,
+                                               sl_right right, const sl_key *server_key,
+                                               const char *endpoint, void **out,
+                                               sluice_message *why);
 
 /* OK: received. AGAIN: nothing there. BADSAMPLE: a message that is none of ours came from `peer`;
  * `why` says what is wrong with it, and the body is empty. */

@@ -8,7 +8,8 @@
  * Text number i is N_WORDS (40: about 250 bytes) words drawn from 20,000 by the hash of i and the
  * place, so no two are near-duplicates. Every sample has an id of its own; a sample of the last
  * part is a duplicate exactly if its text is still remembered, since what is dropped evicts
- * nothing: the newest-first order measures the window without moving it. */
+ * nothing: the newest-first order measures the window without moving it. The first text once more
+ * before them: so it has its one row, whether there were copies or not. */
 #include "bytes.h"
 
 #include <stdio.h>
@@ -102,6 +103,9 @@ static void put_documents(sluice_bytes *out, uint64_t n_distinct, uint64_t n_cop
         for (; n_copied * n_distinct < (i + 1) * n_copies; n_copied++) {
             put_sample(out, COPIED_TEXT);
         }
+    }
+    if (n_again > 0) {
+        put_sample(out, COPIED_TEXT);
     }
     for (uint64_t i = 0; i < n_again && i < n_distinct; i++) {
         put_sample(out, n_distinct - 1 - i);

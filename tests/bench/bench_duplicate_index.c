@@ -261,8 +261,10 @@ static run remember_distinct(uint64_t n, sluice_bytes *rows)
         if (bench.n_samples == BATCH_SAMPLES || i + 1 == n) {
             uint32_t n_samples = bench.n_samples;
             run_batch(&bench);
+            sl_durable_from from = sl_duplicate_row_from(bench.duplicate);
             for (uint32_t j = 0; rows != NULL && j < n_samples; j++) {
-                if (sl_duplicate_row_write(bench.duplicate, &bench.samples[j], rows) != SLUICE_OK) {
+                if (sl_duplicate_row_write(bench.duplicate, &from, &bench.samples[j], rows) !=
+                    SLUICE_OK) {
                     fail("no memory");
                 }
             }

@@ -4,10 +4,11 @@
  *
  * One producer and one consumer, a thread each, in this process; the filter is another process.
  * Every sample is a fresh text of 1 KiB made of words drawn by Zipf's law, so nothing is a
- * duplicate. The id of a sample holds the time at which its batch was handed to the client. RATE 0
- * = as fast as the window allows; latency then measures the window. Prints one line:
+ * duplicate. The id of a sample holds the time at which its batch was due, so that a filter which
+ * holds the producer back is not flattered. RATE 0 = as fast as the window allows; latency then
+ * measures the window, from the hand-over to the client. Prints one line of JSON:
  *
- *   samples/s to the last acknowledgement | to the last sample read | p50 p99 of sent -> read, ms
+ *   samples/s to the last acknowledgement | to the last sample read | due -> read in ms
  */
 #include "bytes.h"
 #include "wire/client.h"
@@ -103,6 +104,17 @@ static void add_sample(sluice_bytes *batch, uint64_t number, int64_t sent_us, ui
            sl_bytes_append(batch, text, size));
 }
 
+static int64_t wait_due(const bench *self, uint64_t sent)
+{
+    int64_t due = self->started_us + (int64_t)(sent * 1000000 / self->rate);
+    int64_t left_us = due - now_us();
+    if (left_us > 0) {
+        struct timespec pause = {left_us / 1000000, left_us % 1000000 * 1000};
+        nanosleep(&pause, NULL);
+    }
+    return due;
+}
+
 static void *produce(void *context)
 {
     bench *self = context;
@@ -115,20 +127,12 @@ static void *produce(void *context)
     sluice_bytes batch = {0};
     uint64_t state = (uint64_t)self->started_us | 1;
     for (uint64_t sent = 0; sent < self->n_samples;) {
-        int64_t now = now_us();
-        if (self->rate > 0) {
-            int64_t due = self->started_us + (int64_t)(sent * 1000000 / self->rate);
-            if (due > now) {
-                struct timespec pause = {0, (due - now) * 1000};
-                nanosleep(&pause, NULL);
-                now = now_us();
-            }
-        }
+        int64_t due = self->rate > 0 ? wait_due(self, sent) : now_us();
         uint64_t left = self->n_samples - sent;
         uint32_t count = left < self->batch_samples ? (uint32_t)left : self->batch_samples;
         sl_bytes_clear(&batch);
         for (uint32_t i = 0; i < count; i++) {
-            add_sample(&batch, sent + i, now, &state);
+            add_sample(&batch, sent + i, due, &state);
         }
         must(sl_producer_put(producer, (sluice_span){batch.data, batch.size}, count, &why), &why);
         sent += count;
@@ -223,12 +227,14 @@ int main(int argc, char **argv)
     pthread_join(consumer, NULL);
     qsort(self.latency_ms, self.n_samples, sizeof *self.latency_ms, compare);
     printf("{\"samples\": %llu, \"rate\": %llu, \"batch\": %u, \"acknowledged_per_s\": %.0f, "
-           "\"read_per_s\": %.0f, \"p50_ms\": %.2f, \"p99_ms\": %.2f}\n",
+           "\"read_per_s\": %.0f, \"min_ms\": %.2f, \"p50_ms\": %.2f, \"p99_ms\": %.2f, "
+           "\"max_ms\": %.2f}\n",
            (unsigned long long)self.n_samples, (unsigned long long)self.rate, self.batch_samples,
            (double)self.n_samples * 1e6 / (double)(self.acknowledged_us - self.started_us),
            (double)self.n_samples * 1e6 / (double)(self.read_us - self.started_us),
-           (double)self.latency_ms[self.n_samples / 2],
-           (double)self.latency_ms[self.n_samples * 99 / 100]);
+           (double)self.latency_ms[0], (double)self.latency_ms[self.n_samples / 2],
+           (double)self.latency_ms[self.n_samples * 99 / 100],
+           (double)self.latency_ms[self.n_samples - 1]);
     free(self.latency_ms);
     return 0;
 }

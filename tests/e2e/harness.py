@@ -13,7 +13,7 @@ import time
 import zmq
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SLUICE = os.environ.get("SLUICE", str(ROOT / "build" / "dev" / "sluice"))
+SLUICE = os.path.abspath(os.environ.get("SLUICE", ROOT / "build" / "dev" / "sluice"))
 DATA = pathlib.Path(os.environ.get("SLUICE_DATA", ROOT.parent / "shared" / "data"))
 QUICK = bool(os.environ.get("SLUICE_QUICK"))
 

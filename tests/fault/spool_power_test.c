@@ -46,7 +46,7 @@ static bool is_traced(int fd)
 static void note(event e, const void *bytes)
 {
     SLUICE_ASSERT(trace.n < MAX_EVENTS);
-    if (e.size > 0) {
+    if (bytes != NULL && e.size > 0) {
         e.bytes = malloc(e.size);
         SLUICE_ASSERT(e.bytes != NULL);
         memcpy(e.bytes, bytes, e.size);

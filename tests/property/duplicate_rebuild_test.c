@@ -148,7 +148,8 @@ static void run_stream(uint64_t seed, bool forgets, uint64_t window, uint64_t ag
         sample.verdict.decision = (sluice_decision)random_below(&stream->state, 3);
         sl_duplicate_apply(stream->duplicate, &sample);
         sluice_bytes *row = &stream->stored[stream->n].row;
-        assert_int_equal(sl_duplicate_row_write(stream->duplicate, &sample, row), SLUICE_OK);
+        sl_durable_from from = sl_duplicate_row_from(stream->duplicate);
+        assert_int_equal(sl_duplicate_row_write(stream->duplicate, &from, &sample, row), SLUICE_OK);
         if (stream->twin != NULL) {
             sl_duplicate_apply(stream->twin, &sample);
         }

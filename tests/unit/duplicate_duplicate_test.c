@@ -79,7 +79,8 @@ static void test_duplicate_apply_remembers_kept_and_flagged_only(void **state)
         assert_int_equal(probe_copy(duplicate, 9, 100 + offset).method,
                          remembered ? SLUICE_METHOD_EXACT : SLUICE_METHOD_NONE);
         sluice_bytes row = {0};
-        assert_int_equal(sl_duplicate_row_write(duplicate, &sample, &row), SLUICE_OK);
+        sl_durable_from from = sl_duplicate_row_from(duplicate);
+        assert_int_equal(sl_duplicate_row_write(duplicate, &from, &sample, &row), SLUICE_OK);
         assert_int_equal(row.size > 0, remembered);
         sl_bytes_fini(&row);
     }
@@ -242,7 +243,8 @@ static void read_row(sl_duplicate *duplicate, const sluice_sample *sample, sluic
 {
     sluice_bytes row = {0};
     uint64_t offset;
-    assert_int_equal(sl_duplicate_row_write(duplicate, sample, &row), SLUICE_OK);
+    sl_durable_from from = sl_duplicate_row_from(duplicate);
+    assert_int_equal(sl_duplicate_row_write(duplicate, &from, sample, &row), SLUICE_OK);
     assert_int_equal(sl_duplicate_row_read(duplicate, (sluice_span){row.data, row.size}, &offset),
                      expected);
     assert_int_equal(offset, expected == SLUICE_OK ? sample->offset : 0);

@@ -97,11 +97,12 @@ static sluice_sample *run(fixture *f, int64_t arrived_us, uint32_t i_producer)
     }
     sluice_engine_run(f->engine, f->batch);
     assert_valid(f);
+    sluice_row_mark mark = sluice_engine_row_mark(f->engine);
     for (uint32_t i = 0; i < f->batch->n_samples; i++) {
         sluice_bytes row = {0};
         const sluice_sample *sample = &f->batch->samples[i];
         if (sample->offset != UINT64_MAX && !sample->match.redelivered) {
-            assert_int_equal(sluice_engine_row_write(f->engine, sample, &row), SLUICE_OK);
+            assert_int_equal(sluice_engine_row_write(f->engine, &mark, sample, &row), SLUICE_OK);
         }
         if (row.size > 0) {
             assert_int_equal(sl_bytes_put_u32(&f->rows, (uint32_t)row.size), SLUICE_OK);

@@ -78,6 +78,14 @@ static void test_both_chinese_scripts_are_one_under_cjk(void **state)
 {
     assert_equal_but_raw(*state, "漢字與國語的書寫系統在東亞地區廣為使用並且歷史悠久",
                          "汉字与国语的书写系统在东亚地区广为使用并且历史悠久");
+    /* Here the profile is known only once units are cut. */
+    static const char latin[] = " internationalization internationalization internationalization "
+                                "internationalization internationalization internationalization "
+                                "internationalization internationalization internationalization ";
+    char one[512], two[512];
+    strcat(strcpy(one, "漢字與國語的書寫系統在東亞地區廣為使用"), latin);
+    strcat(strcpy(two, "汉字与国语的书写系统在东亚地区广为使用"), latin);
+    assert_equal_but_raw(*state, one, two);
 }
 
 static void test_empty_sample_has_no_features(void **state)

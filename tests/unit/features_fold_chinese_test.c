@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -71,6 +72,25 @@ static void test_three_bytes_may_become_four_and_four_three(void **state)
     assert_folds(state, "䂎䆉𨋢𨦫𩀨𩅙", "𥎝𫁂䢂䦀𫕚𫕨");
 }
 
+static void test_long_text_that_grows_fits(void **state)
+{
+    enum { N = 60000 };
+    fold_fixture *fixture = *state;
+    char *text = malloc(3 * N);
+    assert_non_null(text);
+    for (size_t i = 0; i < N; i++) {
+        memcpy(text + 3 * i, "䂎", 3); /* 4 bytes once folded */
+    }
+    sl_normal_fini(&fixture->folded);
+    sluice_span span = {(const uint8_t *)text, 3 * N};
+    assert_int_equal(
+        sl_normalize(fixture->unicode, span, false, sl_kernel_best(), &fixture->normal), SLUICE_OK);
+    assert_int_equal(sl_fold_chinese(fixture->unicode, &fixture->normal, &fixture->folded),
+                     SLUICE_OK);
+    assert_int_equal(fixture->folded.size, 4 * N);
+    free(text);
+}
+
 static void test_folding_twice_changes_nothing_more(void **state)
 {
     (void)state;
@@ -90,6 +110,7 @@ int main(void)
         cmocka_unit_test(test_other_text_stays),
         cmocka_unit_test(test_first_candidate_counts),
         cmocka_unit_test(test_three_bytes_may_become_four_and_four_three),
+        cmocka_unit_test(test_long_text_that_grows_fits),
         cmocka_unit_test(test_folding_twice_changes_nothing_more),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);

@@ -145,6 +145,19 @@ static void test_hostile_run_of_marks_is_ordered_in_time(void **state)
     free(text);
 }
 
+/* Marks that become two each, any number of them, every time in new memory. */
+static void test_run_of_marks_of_any_length_fits(void **state)
+{
+    normal_fixture *fixture = *state;
+    char text[2 * 700 + 1] = "a";
+    for (size_t n = 1; n < 700; n++) {
+        memcpy(text + 1 + 2 * (n - 1), "\xcd\x84", 2); /* U+0344: U+0308 U+0301 */
+        sl_normal_fini(&fixture->normal);
+        assert_int_equal(normalize(fixture, text, 1 + 2 * n, sl_kernel_best()), SLUICE_OK);
+        assert_int_equal(fixture->normal.size, 4 * n); /* the first diaeresis goes into an a */
+    }
+}
+
 static sluice_status normalize_many(normal_fixture *fixture, const char *character, size_t n)
 {
     size_t size = strlen(character);
@@ -194,6 +207,7 @@ int main(void)
         cmocka_unit_test(test_nul_is_a_character),
         cmocka_unit_test(test_what_is_not_utf8_is_refused),
         cmocka_unit_test(test_hostile_run_of_marks_is_ordered_in_time),
+        cmocka_unit_test(test_run_of_marks_of_any_length_fits),
         cmocka_unit_test(test_expansion_is_bounded),
         cmocka_unit_test(test_characters_are_counted_by_class),
     };

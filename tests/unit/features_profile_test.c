@@ -167,6 +167,24 @@ static void test_auto_limits_are_exact(void **state)
     assert_int_equal(sl_profile_choose(&counts, 127), SLUICE_PROFILE_PROSE);
 }
 
+/* Between the fewest and the most units a text may have, another profile than at both may lie. */
+static void test_auto_foresees_only_what_units_cannot_change(void **state)
+{
+    (void)state;
+    sl_counts counts = {
+        .n_class[SL_CLASS_SEA] = 10, .n_class[SL_CLASS_LETTER] = 200, .sea = 10, .lines = 3};
+    assert_int_equal(sl_profile_choose(&counts, 10), SLUICE_PROFILE_NEWS);
+    assert_int_equal(sl_profile_choose(&counts, 210), SLUICE_PROFILE_NEWS);
+    assert_int_equal(sl_profile_choose(&counts, 100), SLUICE_PROFILE_PROSE);
+    assert_int_equal(sl_profile_foresee(&counts), SLUICE_PROFILE_AUTO);
+    counts = (sl_counts){.n_class[SL_CLASS_HAN] = 20, .cjk = 20};
+    assert_int_equal(sl_profile_foresee(&counts), SLUICE_PROFILE_CJK);
+    counts.n_class[SL_CLASS_LETTER] = 141;
+    assert_int_equal(sl_profile_foresee(&counts), SLUICE_PROFILE_AUTO);
+    counts = (sl_counts){.n_class[SL_CLASS_LETTER] = 100, .brackets = 10, .binders = 10};
+    assert_int_equal(sl_profile_foresee(&counts), SLUICE_PROFILE_CODE);
+}
+
 static sluice_profile of_media(const char *type)
 {
     return sl_profile_of_media((sluice_span){(const uint8_t *)type, strlen(type)});
@@ -194,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_overrides_apply_to_every_profile),
         cmocka_unit_test(test_auto_takes_the_profile_of_the_text),
         cmocka_unit_test(test_auto_limits_are_exact),
+        cmocka_unit_test(test_auto_foresees_only_what_units_cannot_change),
         cmocka_unit_test(test_media_type_comes_first),
     };
     return cmocka_run_group_tests(tests, open_unicode, close_unicode);

@@ -77,6 +77,19 @@ static void test_sketch_kernels_are_equal_for_every_size(void **state)
     }
 }
 
+/* Often enough for elements to meet in a round with equal top bytes. */
+static void test_sketch_kernels_are_equal_for_many_small_sets(void **state)
+{
+    for (uint64_t i = 0; i < 20000; i++) {
+        uint64_t hash[40];
+        uint8_t sketch[SLUICE_SKETCH_COORDINATES];
+        size_t n = 1 + i % 40;
+        fill(hash, n, i);
+        hash[n / 2] = hash[i % n]; /* sometimes twice the same */
+        sketch_of(*state, hash, n, sketch);
+    }
+}
+
 static void test_sketch_ignores_order_and_repetition(void **state)
 {
     static uint64_t hash[LONGEST], mixed[LONGEST];
@@ -155,7 +168,8 @@ static void test_sketch_of_a_set_that_avoids_bins_is_complete(void **state)
 {
     static uint64_t hash[LONGEST];
     for (unsigned n_avoided = 1; n_avoided <= 64; n_avoided *= 4) {
-        uint8_t few[SLUICE_SKETCH_COORDINATES], all[SLUICE_SKETCH_COORDINATES];
+        uint8_t all[SLUICE_SKETCH_COORDINATES], reversed[SLUICE_SKETCH_COORDINATES];
+        uint8_t filled[SLUICE_SKETCH_COORDINATES];
         uint64_t seed = 5;
         size_t n = 0;
         while (n < 6000) {
@@ -169,9 +183,25 @@ static void test_sketch_of_a_set_that_avoids_bins_is_complete(void **state)
             filler = next_random(&seed);
         }
         hash[n] = filler; /* takes bin 0 in round 0, and changes nothing else */
-        sketch_of(*state, hash, n + 1, few);
-        assert_int_not_equal(few[0], all[0]);
-        assert_memory_equal(few + 1, all + 1, n_avoided > 1 ? 0 : sizeof few - 1);
+        sketch_of(*state, hash, n + 1, filled);
+        assert_int_not_equal(filled[0], all[0]);
+        if (n_avoided == 1) {
+            assert_memory_equal(filled + 1, all + 1, sizeof filled - 1);
+        }
+        /* Each coordinate is that of one of three parts, which do not go the long way. */
+        uint8_t part[3][SLUICE_SKETCH_COORDINATES];
+        for (size_t i = 0; i < 3; i++) {
+            sketch_of(*state, hash + 2000 * i, 2000, part[i]);
+        }
+        for (size_t b = 0; b < sizeof all; b++) {
+            assert_true(all[b] == part[0][b] || all[b] == part[1][b] || all[b] == part[2][b]);
+        }
+        static uint64_t backwards[LONGEST];
+        for (size_t i = 0; i < n; i++) {
+            backwards[i] = hash[n - 1 - i];
+        }
+        sketch_of(*state, backwards, n, reversed);
+        assert_memory_equal(reversed, all, sizeof all);
     }
 }
 
@@ -198,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sketch_kernels_are_equal_for_every_size),
+        cmocka_unit_test(test_sketch_kernels_are_equal_for_many_small_sets),
         cmocka_unit_test(test_sketch_ignores_order_and_repetition),
         cmocka_unit_test(test_sketch_of_another_seed_shares_next_to_nothing),
         cmocka_unit_test(test_sketches_of_single_elements_share_one_in_256),

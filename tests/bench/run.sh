@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# run.sh - runs every benchmark beside its peers and writes tests/bench/RESULTS.md (about 8 minutes).
+#
+#   tests/bench/run.sh [BUILD]       BUILD: build/release, already built; `tests/run.sh bench` does both
+#
+# SLUICE_DATA: folder of the evaluation data (default ../shared/data beside the repository).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+build=${1:-build/release}
+venv=build/bench-venv
+peers=(datasketch==2.0.0 rensa==0.5.0 numpy)
+
+if ! "$venv/bin/python" -c 'import datasketch, rensa, numpy' 2>/dev/null; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check "${peers[@]}"
+fi
+if [ ! -x "$build/sluice" ] || [ ! -x "$build/tests/bench_path" ]; then
+    echo "run.sh: $build is not built; tests/run.sh bench does that" >&2
+    exit 1
+fi
+PYTHONDONTWRITEBYTECODE=1 exec "$venv/bin/python" tests/bench/measure.py "$build"

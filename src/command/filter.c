@@ -546,7 +546,9 @@ int sl_command_filter(int argc, char **argv)
         tell(filter, &options);
         exit_code = status == SLUICE_OK ? SL_EXIT_OK : SL_EXIT_FAILED;
     } else {
-        exit_code = sl_exit_of(status);
+        /* Unusable files are the command line's fault, an unusable state the configuration's. */
+        bool bad_input = status == SLUICE_E_CONFIG && filter->input == NULL;
+        exit_code = bad_input ? SL_EXIT_USAGE : sl_exit_of(status);
     }
     if (status != SLUICE_OK) {
         fprintf(stderr, "sluice filter: %s\n", why.text);

@@ -45,7 +45,7 @@ void sl_auth_stop(void *zmq_context);
 
 /* sl_auth_secure - makes `socket` a CURVE server that admits clients with `right` only; before
  * bind. CONFIG when the right has no domain of its own: an empty domain would skip ZAP and admit
- * everyone. Also HANDSHAKE_IVL and the heartbeats that end dead connections. */
+ * everyone. */
 SLUICE_MUST_USE sluice_status sl_auth_secure(void *socket, sl_right right, const sl_key *server,
                                              sluice_message *why);
 

@@ -61,7 +61,6 @@ static sluice_status set_options(void *socket, int64_t max_frame_bytes, sluice_m
         {ZMQ_TCP_KEEPALIVE_IDLE, 5},
         {ZMQ_TCP_KEEPALIVE_INTVL, 2},
         {ZMQ_TCP_KEEPALIVE_CNT, 3},
-        {ZMQ_TCP_MAXRT, 10000},
         {ZMQ_IPV6, 1},
     };
     bool good =

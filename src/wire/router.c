@@ -5,9 +5,9 @@
  * Why ROUTER_MANDATORY: a ROUTER drops silently what it cannot deliver; we want to know.
  * Why small high-water marks: windows and FETCH are the flow control; what ZeroMQ holds beyond them
  * is memory that a peer drives.
- * Why TCP's keep-alive and not ZeroMQ's heartbeats: libzmq 4.3.4 aborts the process when a heartbeat
- * is due on a connection that broke while its input waited for us (assertion "!_io_error" in
- * stream_engine_base.cpp), which a producer that dies at full load does to us. */
+ * Why TCP's keep-alive and not ZeroMQ's heartbeats: libzmq 4.3.4 aborts the process when a
+ * heartbeat is due on a connection that broke while its input waited for us (assertion "!_io_error"
+ * in stream_engine_base.cpp), which a producer that dies at full load does to us. */
 #include "wire/router.h"
 #include "bytes.h"
 
@@ -17,8 +17,7 @@
 #define RECEIVE_MESSAGES 16
 #define SEND_MESSAGES    256
 #define SEND_RECORDS     8 /* of up to 4 MiB each, to a consumer that asks and does not read */
-#define KEEPALIVE_S      5    /* quiet for so long, then asked every 2 s, given up after 3 */
-#define UNSENT_MS        10000 /* what a peer does not take on TCP's level for so long is lost */
+#define KEEPALIVE_S      5 /* quiet for so long, then asked every 2 s, given up after 3 */
 #define HANDSHAKE_MS     3000
 
 static bool set_int(void *socket, int option, int value)
@@ -35,11 +34,9 @@ static void *open_socket(void *context, int type, int64_t max_frame_bytes, sluic
     }
     bool good =
         set_int(socket, ZMQ_LINGER, 1000) && set_int(socket, ZMQ_RCVHWM, RECEIVE_MESSAGES) &&
-        set_int(socket, ZMQ_SNDHWM, SEND_MESSAGES) &&
-        set_int(socket, ZMQ_TCP_KEEPALIVE, 1) &&
+        set_int(socket, ZMQ_SNDHWM, SEND_MESSAGES) && set_int(socket, ZMQ_TCP_KEEPALIVE, 1) &&
         set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_S) &&
         set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, 2) && set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, 3) &&
-        set_int(socket, ZMQ_TCP_MAXRT, UNSENT_MS) &&
         set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
         zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max_frame_bytes, sizeof max_frame_bytes) == 0;
     if (good && type == ZMQ_ROUTER) {

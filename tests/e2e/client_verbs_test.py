@@ -178,7 +178,7 @@ def test_explain_shows_both_texts_of_a_duplicate(running, tmp_path):
     send(running, "--producer", "p", stdin=lines_of(2) + json.dumps(near) + "\n")
     words = sluice("explain", "near", "--state", running.state).stdout
     for part in ("was dropped", "of 't1' (source 's')", "by text", "producer 'p'", "offset 2", "the kept one, offset 1",
-                 "threshold"):
+                 "judged as", "duplicates from"):
         assert part in words, words
     assert any(line.count(text[:40]) == 2 for line in words.splitlines())
     record = json.loads(sluice("explain", "near", "--state", running.state, "--json").stdout)

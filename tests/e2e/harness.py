@@ -121,10 +121,13 @@ class Peer:
 
     context = zmq.Context()
 
-    def __init__(self, endpoint, timeout_ms=10000):
+    def __init__(self, endpoint, timeout_ms=10000, keys=None):
+        """keys: (own public, own secret, the server's public) for CURVE."""
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.RCVTIMEO, timeout_ms)
+        if keys is not None:
+            self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = keys
         self.socket.connect(endpoint)
 
     def close(self):

@@ -21,10 +21,6 @@
 #include <time.h>
 
 #define MAX_FRAME_BYTES  ((int64_t)SLUICE_LIMIT_BATCH_BYTES + (64 << 10))
-#define WINDOWS_BYTES    ((uint64_t)64 << 20) /* shared by the producers that are talking */
-#define WINDOW_BYTES_MAX ((uint64_t)8 << 20)
-#define WINDOW_BYTES_MIN ((uint64_t)64 << 10)
-#define QUIET_US         (60 * INT64_C(1000000)) /* a producer silent for longer shares no window */
 #define RETRY_MS         200
 #define CHECKPOINT_US    INT64_C(1000000)
 #define MESSAGES_A_ROUND 64 /* between two looks at what became durable */
@@ -143,31 +139,22 @@ static void ask_for_checkpoint(sl_ingest *ingest)
     }
 }
 
-/* Every producer that is talking gets the same share; nobody gets any while the log is full. */
 static void share_windows(sl_ingest *ingest)
 {
-    int64_t now = now_us();
     sl_spool_extent extent = sl_spool_extent_of(ingest->options.spool);
     bool was_held = ingest->held;
     ingest->held = extent.log_bytes >= extent.max_bytes;
     if (ingest->held && !was_held) {
         sl_log(1, "INGEST-HELD",
-               "the log holds %llu bytes (spool.max_bytes %llu): producers wait "
-               "until consumers commit",
+               "the log holds %llu bytes (spool.max_bytes %llu): producers wait until consumers "
+               "commit",
                (unsigned long long)extent.log_bytes, (unsigned long long)extent.max_bytes);
     }
-    if (now < ingest->window_due_us && ingest->held == was_held) {
-        return;
+    int64_t now = now_us();
+    if (now >= ingest->window_due_us) {
+        ingest->window_due_us = now + 1000000;
+        ingest->window_bytes = sl_sessions_window(ingest->sessions, now);
     }
-    ingest->window_due_us = now + 1000000;
-    uint64_t n_talking = 1;
-    for (uint32_t i = 0; i < SLUICE_LIMIT_PRODUCERS; i++) {
-        const sl_session *session = sl_sessions_of_producer(ingest->sessions, i);
-        n_talking += session->live && now - session->seen_us < QUIET_US;
-    }
-    uint64_t share = WINDOWS_BYTES / n_talking;
-    share = share > WINDOW_BYTES_MAX ? WINDOW_BYTES_MAX : share;
-    ingest->window_bytes = share < WINDOW_BYTES_MIN ? WINDOW_BYTES_MIN : share;
 }
 
 /* Sends what is owed, and reopens windows that were told to be closed; a few times a second, since
@@ -297,7 +284,7 @@ static sl_code refusal_of(sl_ingest *ingest, const sl_session *session, const sl
     }
     /* One batch is always allowed, or a window smaller than a batch would be a dead end. */
     bool over =
-        session->in_flight_bytes > 0 && session->in_flight_bytes + body_bytes > WINDOW_BYTES_MAX;
+        session->in_flight_bytes > 0 && session->in_flight_bytes + body_bytes > SL_WINDOW_BYTES_MAX;
     if (ingest->held || over) {
         *text = ingest->held ? "the log is full: wait for an ACK that opens the window"
                              : "more unacknowledged bytes than max_in_flight_bytes";

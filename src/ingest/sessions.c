@@ -13,6 +13,10 @@
 #define N_FENCED  1024
 #define NONE      UINT16_MAX
 
+#define WINDOWS_BYTES    ((uint64_t)64 << 20)
+#define WINDOW_BYTES_MIN ((uint64_t)64 << 10)
+#define QUIET_US         (60 * INT64_C(1000000))
+
 struct sl_sessions {
     sl_session session[SLUICE_LIMIT_PRODUCERS];
     uint16_t next_in_bucket[SLUICE_LIMIT_PRODUCERS];
@@ -112,4 +116,16 @@ bool sl_sessions_fenced(const sl_sessions *sessions, const sl_peer *peer)
         }
     }
     return false;
+}
+
+uint64_t sl_sessions_window(sl_sessions *sessions, int64_t now_us)
+{
+    uint64_t n_talking = 1;
+    for (uint32_t i = 0; i < SLUICE_LIMIT_PRODUCERS; i++) {
+        const sl_session *session = &sessions->session[i];
+        n_talking += session->live && now_us - session->seen_us < QUIET_US;
+    }
+    uint64_t share = WINDOWS_BYTES / n_talking;
+    share = share > SL_WINDOW_BYTES_MAX ? SL_WINDOW_BYTES_MAX : share;
+    return share < WINDOW_BYTES_MIN ? WINDOW_BYTES_MIN : share;
 }

@@ -5,6 +5,8 @@
 #include "job.h"
 #include "wire/router.h"
 
+#define SL_WINDOW_BYTES_MAX ((uint64_t)8 << 20) /* unacknowledged, of one producer */
+
 typedef struct sl_sessions sl_sessions;
 
 /* One producer's connection. Numbers are the owner's to change. */
@@ -35,5 +37,9 @@ bool sl_sessions_bind(sl_sessions *sessions, uint32_t i_producer, const sl_peer 
 
 /* True if this connection was fenced lately (the last 1,024 are known). */
 bool sl_sessions_fenced(const sl_sessions *sessions, const sl_peer *peer);
+
+/* The window of each producer: those that are talking (heard of in the last minute) share 64 MiB
+ * alike, within 64 KiB and SL_WINDOW_BYTES_MAX. */
+uint64_t sl_sessions_window(sl_sessions *sessions, int64_t now_us);
 
 #endif

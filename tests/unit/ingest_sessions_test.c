@@ -73,6 +73,23 @@ static void test_sessions_connection_that_changes_its_name_leaves_the_old_one(vo
     assert_false(sl_sessions_fenced(sessions, &peer));
 }
 
+static void test_sessions_window_is_shared_by_those_who_talk(void **state)
+{
+    sl_sessions *sessions = *state;
+    const uint64_t mib = 1 << 20;
+    sl_peer fenced;
+    assert_int_equal(sl_sessions_window(sessions, 0), SL_WINDOW_BYTES_MAX);
+    for (uint32_t i = 0; i < SLUICE_LIMIT_PRODUCERS; i++) {
+        sl_peer peer = peer_of(i);
+        sl_sessions_bind(sessions, i, &peer, &fenced);
+        if (i == 14) {
+            assert_int_equal(sl_sessions_window(sessions, 0), 4 * mib); /* 15 and room for one */
+        }
+    }
+    assert_int_equal(sl_sessions_window(sessions, 0), 64 << 10);                   /* never less */
+    assert_int_equal(sl_sessions_window(sessions, 61000000), SL_WINDOW_BYTES_MAX); /* all quiet */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -83,6 +100,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             test_sessions_connection_that_changes_its_name_leaves_the_old_one, open_sessions,
             close_sessions),
+        cmocka_unit_test_setup_teardown(test_sessions_window_is_shared_by_those_who_talk,
+                                        open_sessions, close_sessions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,11 @@ void sluice_engine_close(sluice_engine **engine_p)
     }
 }
 
+void sluice_engine_touch(sluice_engine *engine)
+{
+    sl_duplicate_touch(engine->duplicate);
+}
+
 /* Names found in the index are lent until the next apply; the batch needs them longer. */
 static void copy_names(sl_arena *arena, sluice_match *match)
 {

@@ -355,6 +355,7 @@ static sluice_status open_state(sl_pipeline *pipeline, sluice_message *why)
 
     int64_t started_us = clock_us(CLOCK_MONOTONIC);
     SLUICE_TRY(sluice_engine_open(config, &pipeline->engine, why));
+    sluice_engine_touch(pipeline->engine);
     SLUICE_TRY(sl_store_restore(pipeline->spool, pipeline->engine, &pipeline->arrived_us, why));
     SLUICE_TRY(sl_producers_open(&pipeline->producers));
     SLUICE_TRY(sl_producers_load(pipeline->producers, pipeline->spool, why));

@@ -23,6 +23,11 @@ sluice_engine_open(const sluice_config *config, sluice_engine **out,
                    sluice_message *why);            /* Borrows config; Gives *out */
 void sluice_engine_close(sluice_engine **engine_p); /* Takes; NULL ok */
 
+/* Makes all of the budgeted memory real now (it takes a moment), so that no sample waits later for
+ * the system to find and zero a page. For a program that runs for long; verdicts do not depend on
+ * it. */
+void sluice_engine_touch(sluice_engine *engine);
+
 /* sluice_batch_features - fills `features` of every sample that is not refused.
  * Threads  Pure; any thread, one batch each. */
 SLUICE_MUST_USE sluice_status sluice_batch_features(sluice_batch *batch,

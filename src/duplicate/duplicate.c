@@ -127,6 +127,14 @@ bool sl_duplicate_forget(sl_duplicate *duplicate, uint64_t offset)
     return in_exact || in_text;
 }
 
+void sl_duplicate_touch(sl_duplicate *duplicate)
+{
+    if (is_enabled(duplicate)) {
+        sl_index_touch(sl_exact_index(duplicate->exact));
+        sl_index_touch(sl_text_index(duplicate->text));
+    }
+}
+
 uint64_t sl_duplicate_oldest(const sl_duplicate *duplicate)
 {
     if (!is_enabled(duplicate)) {

@@ -13,6 +13,9 @@ SLUICE_MUST_USE sluice_status sl_duplicate_open(const sluice_config *config, sl_
                                                 sluice_message *why);
 void sl_duplicate_close(sl_duplicate **duplicate_p);
 
+/* Makes all of the memory real now, instead of at the first use of each page. */
+void sl_duplicate_touch(sl_duplicate *duplicate);
+
 /* Brings the memory that a probe of this sample will touch closer; changes nothing. */
 void sl_duplicate_prefetch(const sl_duplicate *duplicate, const sluice_sample *sample);
 

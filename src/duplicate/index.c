@@ -7,6 +7,8 @@
  * Why from the configuration only: the same stream must find the same rows on any machine. */
 #include "index.h"
 
+#include "duplicate/memory.h"
+
 #define PAGES_BYTES ((uint64_t)2 * 4096 + 128) /* what the allocator may add to two of its own */
 #define SMALL_BYTES ((uint64_t)256 << 10)      /* below, only tests care                       */
 
@@ -63,6 +65,12 @@ void sl_index_fini(sl_index *index)
 {
     sl_table_close(&index->table);
     sl_rows_close(&index->rows);
+}
+
+void sl_index_touch(const sl_index *index)
+{
+    sl_memory_touch(index->table, sl_table_bytes(index->n_lines));
+    sl_memory_touch(index->rows, sl_rows_bytes(index->rows));
 }
 
 uint64_t sl_index_rows_of(const sl_index_options *options, uint32_t id_bytes)

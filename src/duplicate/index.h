@@ -29,6 +29,9 @@ SLUICE_MUST_USE sluice_status sl_index_init(sl_index *index, const sl_index_opti
                                             const char *name, sluice_message *why);
 void sl_index_fini(sl_index *index);
 
+/* Makes all of the memory real (memory.h). */
+void sl_index_touch(const sl_index *index);
+
 /* Rows that fit for ids of `id_bytes` and sources of SL_INDEX_SOURCE_BYTES. */
 uint64_t sl_index_rows_of(const sl_index_options *options, uint32_t id_bytes);
 

@@ -23,3 +23,15 @@ void *sl_memory_reserve(size_t size)
     }
     return memory;
 }
+
+void sl_memory_touch(void *memory, size_t size)
+{
+#if defined(MADV_POPULATE_WRITE)
+    const uintptr_t page = 4096;
+    uintptr_t first = (uintptr_t)memory & ~(page - 1);
+    (void)madvise((void *)first, (uintptr_t)memory + size - first, MADV_POPULATE_WRITE);
+#else
+    (void)memory;
+    (void)size;
+#endif
+}

@@ -8,4 +8,8 @@
  */
 void *sl_memory_reserve(size_t size);
 
+/* Makes the pages real now, so that no later touch waits for the system to zero one. Contents stay;
+ * on a system that cannot, nothing happens. */
+void sl_memory_touch(void *memory, size_t size);
+
 #endif

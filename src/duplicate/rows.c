@@ -107,6 +107,11 @@ sluice_status sl_rows_open(const sl_rows_options *options, sl_rows **out)
     return SLUICE_OK;
 }
 
+size_t sl_rows_bytes(const sl_rows *rows)
+{
+    return ring_at(rows->n_units) + (size_t)rows->n_units * SL_ROWS_UNIT;
+}
+
 void sl_rows_close(sl_rows **rows_p)
 {
     free(*rows_p);

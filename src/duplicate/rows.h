@@ -38,6 +38,8 @@ uint64_t sl_rows_capacity_of(const sl_rows_options *options);
 SLUICE_MUST_USE sluice_status sl_rows_open(const sl_rows_options *options, sl_rows **out);
 void sl_rows_close(sl_rows **rows_p);
 
+size_t sl_rows_bytes(const sl_rows *rows); /* everything allocated */
+
 /* sl_rows_append - remembers a row, evicting the oldest ones until it fits; cannot fail.
  *
  * row      Borrows; offset above the newest row's; id and source within their limits.

@@ -68,15 +68,17 @@ void sl_ring_drain_fd(sl_ring *ring)
     (void)got;
 }
 
+/* The descriptor is written only when the ring was empty: whoever was woken pops until it is. */
 void sl_ring_push(sl_ring *ring, void *item)
 {
     pthread_mutex_lock(&ring->mutex);
     SLUICE_ASSERT(ring->n < ring->capacity);
+    bool was_empty = ring->n == 0;
     ring->item[(ring->first + ring->n) % ring->capacity] = item;
     ring->n++;
     pthread_cond_signal(&ring->pushed);
     pthread_mutex_unlock(&ring->mutex);
-    if (ring->fd >= 0) {
+    if (ring->fd >= 0 && was_empty) {
         sl_ring_wake(ring);
     }
 }

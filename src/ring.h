@@ -10,7 +10,7 @@
 typedef struct sl_ring sl_ring;
 
 /* pollable: a file descriptor becomes readable when there is something to pop, for a thread that
- * waits in poll() for other things too. */
+ * waits in poll() for other things too; woken, it must pop until there is nothing. */
 SLUICE_MUST_USE sluice_status sl_ring_open(uint32_t capacity, bool pollable, sl_ring **out);
 void sl_ring_close(sl_ring **ring_p);
 

@@ -327,7 +327,7 @@ void sl_config_value_store(const sl_config_key *key, const sl_config_value *valu
         break;
     case SL_CONFIG_SECTION:
     case SL_CONFIG_LITERAL:
-        SLUICE_ASSERT(!"a key without a field");
+        SLUICE_ASSERT(false && "a key without a field");
     }
 }
 
@@ -364,7 +364,7 @@ void sl_config_value_load(const sl_config_key *key, const sluice_config *config,
         break;
     case SL_CONFIG_SECTION:
     case SL_CONFIG_LITERAL:
-        SLUICE_ASSERT(!"a key without a field");
+        SLUICE_ASSERT(false && "a key without a field");
     }
 }
 

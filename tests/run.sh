@@ -26,6 +26,8 @@ run() { # preset, ctest arguments
     ctest --test-dir "build/$preset" --output-on-failure -j "$jobs" "$@"
 }
 
+export TSAN_OPTIONS="suppressions=$PWD/tests/tsan.supp"
+
 bash deploy/install.sh tests
 bash src/python/generate.sh
 
@@ -53,13 +55,18 @@ quality)
     /usr/bin/python3 tests/quality/measure.py --write
     ;;
 fuzz)
-    build fuzz
-    for target in build/fuzz/tests/fuzz_*; do
-        [ -x "$target" ] && [ -f "$target" ] || continue
-        name=$(basename "$target")
+    # What is found stays in build/fuzz: crash-NAME, and the grown corpus, from which a few belong into tests/fuzz/corpus.
+    targets=$(for source in tests/fuzz/fuzz_*.c; do basename "$source" .c; done)
+    [ -f build/fuzz/build.ninja ] || cmake --preset fuzz >/dev/null
+    # shellcheck disable=SC2086 # a list of words
+    cmake --build --preset fuzz -j "$jobs" --target $targets -- --quiet
+    for name in $targets; do
+        mkdir -p "build/fuzz/corpus-$name"
         echo "== $name"
-        "$target" -max_total_time="${2:-60}" -timeout=10 -rss_limit_mb=2048 -artifact_prefix="build/fuzz/" \
-            "build/fuzz/corpus-$name" "tests/fuzz/corpus/${name#fuzz_}" 2>&1 | tail -n 3
+        "build/fuzz/tests/$name" -max_total_time="${2:-60}" -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
+            -artifact_prefix="build/fuzz/" "build/fuzz/corpus-$name" "tests/fuzz/corpus/${name#fuzz_}" \
+            >"build/fuzz/$name.log" 2>&1 || { tail -n 40 "build/fuzz/$name.log"; exit 1; }
+        tail -n 1 "build/fuzz/$name.log"
     done
     ;;
 *)

@@ -110,6 +110,9 @@ static inline uint64_t hash_bytes(const uint8_t *at, size_t size, const uint64_t
 static sluice_status flush(unit_cutter *cutter)
 {
     sl_units *units = cutter->units;
+    if (units->n_ended == 0) {
+        return SLUICE_OK;
+    }
     SLUICE_TRY(reserve(units, units->n_ended));
     uint64_t *hash = units->hash + units->n;
     const uint64_t key[2] = {cutter->key[0], cutter->key[1]};

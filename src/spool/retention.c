@@ -56,7 +56,7 @@ static sluice_status delete_below(const sl_environment *environment, MDB_txn *tx
         if (used <= enough) {
             break;
         }
-        old_end oldest;
+        old_end oldest = {0, 0};
         int rc = find_old_end(txn, environment->dbi[db], end, &oldest);
         if (rc == MDB_NOTFOUND || (rc == 0 && oldest.next > limit)) {
             break;

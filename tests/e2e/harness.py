@@ -15,6 +15,7 @@ import zmq
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SLUICE = os.path.abspath(os.environ.get("SLUICE", ROOT / "build" / "dev" / "sluice"))
 DATA = pathlib.Path(os.environ.get("SLUICE_DATA", ROOT.parent / "shared" / "data"))
+os.environ.setdefault("TSAN_OPTIONS", f"suppressions={ROOT}/tests/tsan.supp")
 QUICK = bool(os.environ.get("SLUICE_QUICK"))
 
 
@@ -110,10 +111,13 @@ class Filter:
     def __enter__(self):
         return self.start()
 
-    def __exit__(self, *_):
+    def __exit__(self, kind, *_):
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+        if kind is None:  # in a sanitized build a killed process has no exit code to say it with
+            text = self.text()
+            assert "Sanitizer" not in text and "runtime error" not in text, text
 
 
 class Peer:
@@ -121,11 +125,13 @@ class Peer:
 
     context = zmq.Context()
 
-    def __init__(self, endpoint, timeout_ms=10000, keys=None):
+    def __init__(self, endpoint, timeout_ms=10000, keys=None, routing_id=None):
         """keys: (own public, own secret, the server's public) for CURVE."""
         self.socket = self.context.socket(zmq.DEALER)
         self.socket.setsockopt(zmq.LINGER, 0)
         self.socket.setsockopt(zmq.RCVTIMEO, timeout_ms)
+        if routing_id is not None:
+            self.socket.setsockopt(zmq.ROUTING_ID, routing_id)
         if keys is not None:
             self.socket.curve_publickey, self.socket.curve_secretkey, self.socket.curve_serverkey = keys
         self.socket.connect(endpoint)

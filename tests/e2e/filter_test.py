@@ -14,7 +14,7 @@ import threading
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SLUICE = os.environ.get("SLUICE", str(ROOT / "build/dev/sluice"))
+SLUICE = os.path.abspath(os.environ.get("SLUICE", ROOT / "build/dev/sluice"))
 WORDS = "river stone light paper garden window silver morning copper winter harbour letter".split()
 
 

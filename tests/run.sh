@@ -51,6 +51,7 @@ bench)
 quality)
     build release
     /usr/bin/python3 tests/quality/measure.py --write
+    /usr/bin/python3 tests/quality/images.py --write
     ;;
 fuzz)
     build fuzz

@@ -24,6 +24,7 @@ static const char *const encoder_words[] = {"upstream", "builtin", "none", NULL}
 static const char *const tristate_words[] = {"auto", "false", "true", NULL}; /* sluice_tristate */
 static const char *const profile_words[] = {"auto", "news", "prose", "records",
                                             "code", "cjk",  NULL}; /* sluice_profile */
+static const char *const image_profile_words[] = {"copies", "alike", NULL};
 
 const sl_config_key sl_config_keys[] = {
     {"name", SL_CONFIG_STRING, FIELD(name), NULL, NULL, "sluice", NULL, NULL, SL_CONFIG_RESTART,
@@ -77,12 +78,17 @@ const sl_config_key sl_config_keys[] = {
     {"duplicate.text.fold_chinese", SL_CONFIG_CHOICE, FIELD(duplicate.text_fold_chinese), NULL,
      NULL, "auto", NULL, tristate_words, SL_CONFIG_STATE, "Compare Traditional as Simplified."},
     SECTION("duplicate.image", "Images that look the same."),
-    {"duplicate.image.memory", SL_CONFIG_SIZE, LATER, NULL, NULL, "128MiB", NULL, NULL,
-     SL_CONFIG_STATE, "Hard budget."},
-    {"duplicate.image.threshold", SL_CONFIG_THRESHOLD, LATER, NULL, NULL, "auto", NULL, NULL,
-     SL_CONFIG_STATE, "Share of equal signature bits of a duplicate."},
-    {"duplicate.image.min_quality", SL_CONFIG_COUNT, LATER, NULL, NULL, "50", NULL, NULL,
-     SL_CONFIG_STATE, "Images with less structure than this are not compared."},
+    {"duplicate.image.memory", SL_CONFIG_SIZE, FIELD(duplicate.image_memory), "1MiB", "1024GiB",
+     "128MiB", NULL, NULL, SL_CONFIG_STATE, "Hard budget; the oldest are forgotten first."},
+    {"duplicate.image.profile", SL_CONFIG_CHOICE, FIELD(duplicate.image_profile), NULL, NULL,
+     "copies", NULL, image_profile_words, SL_CONFIG_STATE,
+     "copies: the same picture saved again; alike: also other crops and exposures."},
+    {"duplicate.image.threshold", SL_CONFIG_THRESHOLD, FIELD(duplicate.image_threshold), "0.7", "1",
+     "auto", NULL, NULL, SL_CONFIG_STATE,
+     "Share of equal signature bits of a duplicate; auto: 0.94 for copies, 0.785 for alike."},
+    {"duplicate.image.min_quality", SL_CONFIG_COUNT32, FIELD(duplicate.image_min_quality), "0",
+     "100", "50", NULL, NULL, SL_CONFIG_STATE,
+     "Images with less structure than this are compared by their bytes only."},
     SECTION("duplicate.embedding", "Embeddings that point the same way."),
     {"duplicate.embedding.memory", SL_CONFIG_SIZE, LATER, NULL, NULL, "320MiB", NULL, NULL,
      SL_CONFIG_STATE, "Hard budget."},

@@ -122,13 +122,13 @@ uint64_t sluice_engine_next_offset(const sluice_engine *engine)
 sluice_row_mark sluice_engine_row_mark(const sluice_engine *engine)
 {
     sl_durable_from from = sl_duplicate_row_from(engine->duplicate);
-    return (sluice_row_mark){.exact = from.exact, .text = from.text};
+    return (sluice_row_mark){.exact = from.exact, .text = from.text, .image = from.image};
 }
 
 sluice_status sluice_engine_row_write(const sluice_engine *engine, const sluice_row_mark *mark,
                                       const sluice_sample *sample, sluice_bytes *out)
 {
-    sl_durable_from from = {.exact = mark->exact, .text = mark->text};
+    sl_durable_from from = {.exact = mark->exact, .text = mark->text, .image = mark->image};
     return sl_duplicate_row_write(engine->duplicate, &from, sample, out);
 }
 

@@ -15,6 +15,12 @@ typedef struct sluice_shingle {
 
 typedef enum sluice_tristate { SLUICE_AUTO, SLUICE_NO, SLUICE_YES } sluice_tristate;
 
+typedef enum sluice_image_profile {
+    SLUICE_IMAGE_COPIES, /* the same picture saved again: size, quality, format, tone          */
+    SLUICE_IMAGE_ALIKE,  /* also another crop or exposure, at the price of look-alikes         */
+    SLUICE_N_IMAGE_PROFILES
+} sluice_image_profile;
+
 typedef struct sluice_config {
     char name[SLUICE_LIMIT_STRING_BYTES];
     char state[SLUICE_LIMIT_STRING_BYTES]; /* directory of the LMDB environment          */
@@ -42,6 +48,10 @@ typedef struct sluice_config {
         sluice_shingle text_shingle;       /* unit 0 = the profile's                     */
         double text_threshold;             /* 0 = the profile's; else (0, 1]             */
         sluice_tristate text_fold_chinese; /* Traditional to Simplified; AUTO = profile's */
+        uint64_t image_memory;             /* bytes                                      */
+        sluice_image_profile image_profile;
+        double image_threshold;     /* 0 = the profile's; else share of equal bits (.5, 1] */
+        uint32_t image_min_quality; /* 0..100; less is not compared               */
     } duplicate;
     struct {
         uint64_t max_bytes; /* of the log                                 */

@@ -19,6 +19,9 @@
 #define SLUICE_LIMIT_BATCH_SAMPLES 4096        /* one wire message                              */
 #define SLUICE_LIMIT_REASONS       8           /* a verdict                                     */
 #define SLUICE_SKETCH_COORDINATES  128         /* bytes of a set sketch                         */
+#define SLUICE_IMAGE_BITS          495         /* of an image signature                         */
+#define SLUICE_IMAGE_BYTES         64          /* that hold them                                */
+#define SLUICE_IMAGE_COLOURS       32          /* bytes of the mean colours of an image         */
 
 typedef struct sluice_span {
     const uint8_t *data; /* borrowed; may be NULL when size is 0 */
@@ -36,7 +39,8 @@ typedef struct sluice_arena sluice_arena;
 enum {
     SLUICE_HAS_RAW = 1,    /* raw_hash                                                    */
     SLUICE_HAS_NORMAL = 2, /* normal_hash: the payload is text, not empty once normalized */
-    SLUICE_HAS_SKETCH = 4  /* sketch, profile, n_shingles                                 */
+    SLUICE_HAS_SKETCH = 4, /* sketch, profile, n_shingles                                 */
+    SLUICE_HAS_IMAGE = 8   /* image_signature, image_colours, image_quality               */
 };
 
 typedef enum sluice_profile {
@@ -49,6 +53,17 @@ typedef enum sluice_profile {
     SLUICE_N_PROFILES
 } sluice_profile;
 
+/* What became of a payload that is an image by its media type; HAS_IMAGE with USABLE only. Those
+ * that are not usable are found by their bytes alone. */
+typedef enum sluice_image_state {
+    SLUICE_IMAGE_NONE,        /* not an image                                               */
+    SLUICE_IMAGE_USABLE,      /*                                                            */
+    SLUICE_IMAGE_FLAT,        /* tiny, or too little structure: quality below the least     */
+    SLUICE_IMAGE_FOREIGN,     /* neither JPEG, PNG nor WebP                                 */
+    SLUICE_IMAGE_UNSUPPORTED, /* animated WebP, JPEG of 12 bits                             */
+    SLUICE_N_IMAGE_STATES
+} sluice_image_state;
+
 /* Pure functions of a sample's bytes, the configuration and the seed. */
 typedef struct sluice_features {
     uint64_t raw_hash[2];    /* XXH3-128 of media type class and payload, as they came            */
@@ -57,6 +72,10 @@ typedef struct sluice_features {
     uint8_t profile;         /* sluice_profile that made the sketch; two profiles never compare   */
     uint32_t n_shingles;     /* distinct or not, as counted by the sketch; information only       */
     uint8_t sketch[SLUICE_SKETCH_COORDINATES]; /* P(coordinate equal) = J + (1 - J) / 256         */
+    uint8_t image_signature[SLUICE_IMAGE_BYTES]; /* similar pictures have most bits in common     */
+    int8_t image_colours[SLUICE_IMAGE_COLOURS];  /* mean chroma of 4 x 4 cells                    */
+    uint8_t image_quality; /* 0..100: how far the signature is above noise                        */
+    uint8_t image_state;   /* sluice_image_state                                                  */
 } sluice_features;
 
 typedef enum sluice_method {

@@ -30,7 +30,8 @@
 
 static const char usage[] =
     "usage: sluice filter [-c FILE] [--set KEY=VALUE]... [--state DIR] [-o OUT]\n"
-    "                     [--verdicts FILE] [--format jsonl|pb] [--bare] [--json] [INPUT...]\n"
+    "                     [--verdicts FILE] [--format jsonl|pb|images] [--bare] [--json] "
+    "[INPUT...]\n"
     "\n"
     "Reads samples (default: standard input), drops duplicates, writes the others.\n"
     "\n"
@@ -39,11 +40,15 @@ static const char usage[] =
     "                   input. A JSONL line has \"text\" and may have id, source, ts, cost, "
     "encoder,\n"
     "                   media_type; every other text, number or boolean is an attribute.\n"
+    "                   Instead of text it may have \"image\", a path from its file. A folder or "
+    "a\n"
+    "                   .tar (.tar.gz, .tar.zst) of images: id = path inside, source = its first\n"
+    "                   folder; other files in it are passed over.\n"
     "  -o OUT           kept and flagged samples as they came, each with its verdict as a member\n"
     "                   \"sluice\"; default - (standard output); .gz and .zst are compressed\n"
     "  --bare           without that member\n"
     "  --verdicts FILE  the verdict of every sample, one JSON object a line, in order of arrival\n"
-    "  --format F       jsonl or pb, whatever the names say\n"
+    "  --format F       jsonl, pb or images, whatever the names say\n"
     "  --json           the summary as JSON: on standard output, or on standard error where\n"
     "                   standard output has samples or verdicts\n"
     "  --state DIR      remember what was seen in DIR, the state of sluice run (one at a time)\n"
@@ -132,7 +137,8 @@ static sluice_status fill_pending(filter_pass *filter, sluice_message *why)
         if (add_item(pending, &item) != SLUICE_OK) {
             return sluice_fail(why, SLUICE_E_NOMEM, "%s: no memory to read it", item.position);
         }
-        filter->summary.bytes += item.line.size > 0 ? item.line.size : item.wire.size;
+        bool lines = sl_input_format_used(filter->input) == SL_INPUT_JSONL;
+        filter->summary.bytes += lines ? item.line.size : item.wire.size;
     }
     return SLUICE_OK;
 }

@@ -284,8 +284,7 @@ static void test_config_parse_keys_of_later_versions_pass_at_their_default_only(
     sluice_config config;
     assert_int_equal(parse(&config,
                            "encoder: none\n"
-                           "duplicate: {image: {memory: 131072KiB, threshold: auto},\n"
-                           "            embedding: {threshold: 0.950}}\n"
+                           "duplicate: {embedding: {memory: 327680KiB, threshold: 0.950}}\n"
                            "influence:\n"
                            "  enabled: false\n"
                            "  half_life: 100000\n"
@@ -300,8 +299,8 @@ static void test_config_parse_keys_of_later_versions_pass_at_their_default_only(
                            "  - {when: percentile.leverage >= 0.99, do: flag, reason: rare}\n"),
                      SLUICE_OK);
     assert_refused("encoder: builtin\n", 1, 10, "encoder: not in this version");
-    assert_refused("duplicate: {image: {memory: 1GiB}}\n", 1, 29, "only the default 128MiB");
-    assert_refused("duplicate: {image: {memory: 1GB}}\n", 1, 29, "a size such as");
+    assert_refused("duplicate: {embedding: {memory: 1GiB}}\n", 1, 33, "only the default 320MiB");
+    assert_refused("duplicate: {embedding: {memory: 1GB}}\n", 1, 33, "a size such as");
     assert_refused("influence: {half_life: 5}\n", 1, 24, "not in this version");
     assert_refused("influence: {damping: {relative: 0.1}}\n", 1, 22, "not in this version");
     assert_refused("influence: {references: [{name: a}]}\n", 1, 25, "not in this version");
@@ -408,6 +407,10 @@ static void test_config_state_lines_are_sorted_and_plain(void **state)
     assert_int_equal(sl_bytes_put_u8(&lines, 0), SLUICE_OK);
     assert_string_equal((char *)lines.data, "duplicate.enabled: true\n"
                                             "duplicate.exact.memory: 67108864\n"
+                                            "duplicate.image.memory: 134217728\n"
+                                            "duplicate.image.min_quality: 50\n"
+                                            "duplicate.image.profile: copies\n"
+                                            "duplicate.image.threshold: auto\n"
                                             "duplicate.text.fold_chinese: auto\n"
                                             "duplicate.text.memory: 536870912\n"
                                             "duplicate.text.profile: auto\n"

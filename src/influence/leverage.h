@@ -8,17 +8,20 @@
 typedef struct sl_leverage {
     uint32_t dim, rank;
     double ridge, d_eff;
-    double left_over; /* 1 - sum p mt^2                   */
-    float *p;         /* [d] 1 / (eig + ridge)            */
-    float *mt;        /* [d] U_A' mean                    */
-    float *eig;       /* [d] diag(U_A' M U_A), mean form  */
+    double left_over; /* 1 - sum p mt^2; <= 0: the basis no longer describes the stream */
+    double d_eff_off; /* what d_eff by variances alone missed when the basis was new    */
+    double *p;        /* [d] 1 / (eig + ridge)            */
+    double *mt;       /* [d] U_A' mean                    */
+    double *eig;      /* [d] diag(U_A' M U_A), mean form  */
     float *centred;   /* [d] eig - mt^2: variances around the mean, in the basis of M */
 } sl_leverage;
 
 /* sl_leverage_freeze - the numbers that follow from eig and mt (filled by the caller).
  *
- * ridge_share  Of the mean variance; the ridge is ridge_share tr(M - mean mean') / d. */
-void sl_leverage_freeze(sl_leverage *leverage, double ridge_share);
+ * ridge_share  Of the mean variance; the ridge is ridge_share tr(M - mean mean') / d.
+ * new_basis    It is that of M as it is now: d_eff is exact, and its difference to the sum over
+ *              variances is kept for the blocks to come. */
+void sl_leverage_freeze(sl_leverage *leverage, double ridge_share, bool new_basis);
 
 /* sl_leverage_rows - both statistics of all 64 rows.
  *

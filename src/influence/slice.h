@@ -36,4 +36,13 @@ static inline size_t sl_view_floats(uint32_t dim)
     return (size_t)SL_SLOTS * dim;
 }
 
+/* two_sides  right and a have memory of their own. */
+SLUICE_MUST_USE sluice_status sl_slice_open(const sl_shape *shape, bool two_sides, sl_slice *out);
+void sl_slice_close(sl_slice *slice);
+
+/* The views of one sample, as they came, into a slot; and zeros into all slots. */
+void sl_slice_put(const sl_shape *shape, sl_slice *slice, uint32_t i_slot, const float *outputs,
+                  const float *inputs);
+void sl_slice_clear(const sl_shape *shape, sl_slice *slice);
+
 #endif

@@ -7,9 +7,9 @@
  * merging an addition, exact and in any order.
  * Source: DDSketch, Masson, Rim, Lee 2019, for relative buckets; bits of the float as logarithm. */
 #include "quantile.h"
-#include "bytes.h"
 
 #include <math.h>
+#include <string.h>
 
 #define MIDDLE       ((SL_QUANTILE_BUCKETS - 1) / 2)
 #define BITS_DROPPED 17                          /* of 23 of the mantissa */
@@ -77,29 +77,4 @@ void sl_quantile_merge(sl_quantile *quantile, const sl_quantile *other)
         quantile->count[i] += other->count[i];
     }
     quantile->total += other->total;
-}
-
-static uint32_t bits_of(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-sluice_status sl_quantile_save(const sl_quantile *quantile, sluice_bytes *out)
-{
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < SL_QUANTILE_BUCKETS; i++) {
-        n += bits_of(quantile->count[i]) != 0;
-    }
-    SLUICE_TRY(sl_bytes_put_u32(out, n));
-    for (uint32_t i = 0; i < SL_QUANTILE_BUCKETS; i++) {
-        if (bits_of(quantile->count[i]) != 0) {
-            SLUICE_TRY(sl_bytes_put_u32(out, i));
-            SLUICE_TRY(sl_bytes_put_u32(out, bits_of(quantile->count[i])));
-        }
-    }
-    uint64_t total;
-    memcpy(&total, &quantile->total, sizeof total);
-    return sl_bytes_put_u64(out, total);
 }

@@ -31,7 +31,4 @@ float sl_quantile_share(const sl_quantile *quantile, double value);
 /* Adds the values of another one; order does not matter but for rounding. */
 void sl_quantile_merge(sl_quantile *quantile, const sl_quantile *other);
 
-/* Only buckets that hold something are written. */
-SLUICE_MUST_USE sluice_status sl_quantile_save(const sl_quantile *quantile, sluice_bytes *out);
-
 #endif

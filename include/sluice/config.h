@@ -76,7 +76,7 @@ typedef struct sluice_config {
         double text_threshold;             /* 0 = the profile's; else (0, 1]             */
         sluice_tristate text_fold_chinese; /* Traditional to Simplified; AUTO = profile's */
     } duplicate;
-    uint32_t encoder; /* 0 upstream, 1 builtin, 2 none */
+    uint32_t encoder; /* 0 upstream, 1 none */
     sluice_influence_config influence;
     struct {
         uint64_t max_bytes; /* of the log                                 */

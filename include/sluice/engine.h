@@ -75,7 +75,14 @@ uint64_t sluice_engine_oldest_row(const sluice_engine *engine);
 /* Erases what is remembered of the sample at `offset`; false if nothing was. */
 bool sluice_engine_forget(sluice_engine *engine, uint64_t offset);
 
-/* Small state (counts by source) as a checkpoint; the index is not in it (rows are). */
+/* One sample of a reference set that the configuration names with a path, before any run.
+ * BADSAMPLE: it has fewer than two views, or others than those before it. CONFIG: no such set, or
+ * it is full.
+ */
+SLUICE_MUST_USE sluice_status sluice_engine_reference_add(sluice_engine *engine, const char *name,
+                                                          const sluice_sample *sample);
+
+/* Small state (counts by source, influence) as a checkpoint; the index is not in it (rows are). */
 SLUICE_MUST_USE sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out);
 SLUICE_MUST_USE sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint);
 

@@ -131,6 +131,7 @@ void sl_refresh_publish(sl_estimator *estimator); /* runs it first if nobody has
 /* Keeps the counted rows of a slice until there is a basis. */
 void sl_refresh_keep_warm(sl_estimator *estimator, uint32_t i_slice, const float weight[SL_SLOTS]);
 void sl_refresh_end_warm_block(sl_estimator *estimator);
+void sl_refresh_end_warmup(sl_estimator *estimator);       /* drops those rows */
 uint32_t sl_refresh_warmup(const sl_estimator *estimator); /* samples before the first basis */
 
 /* --- saved.c --- */

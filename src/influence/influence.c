@@ -49,7 +49,7 @@ sluice_status sl_influence_open(const sluice_config *config, sl_influence **out,
     }
     (*out)->settings = config->influence;
     (*out)->seed = config->seed;
-    (*out)->on = config->influence.enabled && config->encoder != 2;
+    (*out)->on = config->influence.enabled && config->encoder == 0;
     sl_gemm_init();
     return SLUICE_OK;
 }
@@ -255,7 +255,7 @@ static void fill_live(const sl_estimator *estimator, const sl_slice_scores *from
         from->norm2[i_slot] < 1e-12 ? NAN : (float)(from->self[i_slot] / from->norm2[i_slot]);
     scores->leverage = (float)from->leverage[i_slot];
     scores->residual = (float)from->residual[i_slot];
-    scores->source_shift = estimator->shift.z[i_source];
+    scores->source_shift = i_source < SL_SHIFT_SOURCES ? estimator->shift.z[i_source] : NAN;
     scores->reliability = sl_reliability_of(&estimator->reliability, estimator->shape.n_views);
     for (uint32_t r = 0; r < scores->n_toward; r++) {
         if (estimator->reference[r].known) {
@@ -470,4 +470,73 @@ sluice_status sl_influence_reference_add(sl_influence *influence, const char *na
         return SLUICE_OK;
     }
     return SLUICE_E_CONFIG;
+}
+
+/* --- checkpoint --- */
+
+static sluice_status save_encoder(const encoder *known, sluice_bytes *out)
+{
+    SLUICE_TRY(sl_bytes_put_u32(out, known->name_size));
+    SLUICE_TRY(sl_bytes_append(out, known->name, known->name_size));
+    SLUICE_TRY(sl_bytes_put_u32(out, known->n_views));
+    SLUICE_TRY(sl_bytes_put_u32(out, known->dim));
+    SLUICE_TRY(sl_bytes_put_u32(out, known->dim_in));
+    sluice_bytes state = {0};
+    sluice_status status = sl_estimator_save(known->estimator, &state);
+    status = status == SLUICE_OK ? sl_bytes_put_u64(out, state.size) : status;
+    status = status == SLUICE_OK ? sl_bytes_append(out, state.data, state.size) : status;
+    sl_bytes_fini(&state);
+    return status;
+}
+
+sluice_status sl_influence_save(const sl_influence *influence, sluice_bytes *out)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS; i++) {
+        n += influence->encoder[i].estimator != NULL;
+    }
+    SLUICE_TRY(sl_bytes_put_u32(out, n));
+    for (uint32_t i = 0; i < n; i++) { /* they are opened in order and never closed */
+        SLUICE_TRY(save_encoder(&influence->encoder[i], out));
+    }
+    return SLUICE_OK;
+}
+
+static sluice_status load_encoder(const sl_influence *influence, sl_reader *reader, encoder *out)
+{
+    uint32_t name_size = sl_reader_u32(reader);
+    sluice_span name = sl_reader_span(reader, name_size);
+    uint32_t n_views = sl_reader_u32(reader);
+    uint32_t dim = sl_reader_u32(reader);
+    uint32_t dim_in = sl_reader_u32(reader);
+    uint64_t size = sl_reader_u64(reader);
+    sluice_span state = sl_reader_span(reader, (size_t)size);
+    bool good = !reader->bad && name_size <= SLUICE_LIMIT_SOURCE_BYTES && n_views >= 2 &&
+                n_views <= SLUICE_LIMIT_VIEWS && dim >= 2 && dim <= SLUICE_LIMIT_DIMENSION &&
+                dim_in <= SLUICE_LIMIT_DIMENSION;
+    if (!good) {
+        return SLUICE_E_CORRUPT;
+    }
+    SLUICE_TRY(open_encoder(influence, name, n_views, dim, dim_in, out));
+    return sl_estimator_load(out->estimator, state);
+}
+
+sluice_status sl_influence_load(sl_influence *influence, sluice_span saved)
+{
+    sl_reader reader = sl_reader_of(saved);
+    uint32_t n = sl_reader_u32(&reader);
+    sluice_status status = !reader.bad && n <= SLUICE_LIMIT_ENCODERS ? SLUICE_OK : SLUICE_E_CORRUPT;
+    for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS; i++) {
+        close_encoder(&influence->encoder[i]);
+    }
+    for (uint32_t i = 0; i < n && status == SLUICE_OK; i++) {
+        status = load_encoder(influence, &reader, &influence->encoder[i]);
+    }
+    if (status == SLUICE_OK && reader.at != reader.end) {
+        status = SLUICE_E_CORRUPT;
+    }
+    for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS && status != SLUICE_OK; i++) {
+        close_encoder(&influence->encoder[i]);
+    }
+    return status;
 }

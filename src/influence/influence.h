@@ -23,7 +23,7 @@ const char *sl_influence_admit(sl_influence *influence, const sluice_sample *sam
  *     toward[r] = G_r' (H + mu)^-1 g         > 0: removing it would raise the loss of reference r
  *
  * sample   Borrows n samples. Those that count have an offset, all in the same 64 (SL_SLOTS).
- * i_source Borrows n numbers of their sources, below SLUICE_LIMIT_SOURCES + 1.
+ * i_source Borrows n numbers of their sources, 0..SLUICE_LIMIT_SOURCES; UINT16_MAX: not seen yet.
  * arena    Lends the names of the references.
  * Cost     One product of 64 rows for each matrix, however few the samples; for K = 2, one
  *          reference and the stepped adapter about 64 x 32 d^2 flops with learning.
@@ -43,12 +43,7 @@ SLUICE_MUST_USE sluice_status sl_influence_reference_add(sl_influence *influence
                                                          const sluice_sample *sample);
 
 SLUICE_MUST_USE sluice_status sl_influence_save(const sl_influence *influence, sluice_bytes *out);
+/* On error nothing is known any more. CORRUPT: not what save wrote under this configuration. */
 SLUICE_MUST_USE sluice_status sl_influence_load(sl_influence *influence, sluice_span saved);
-
-/* Memory of one encoder in bytes, by formula; the docs say it in words. */
-size_t sl_influence_bytes(const sluice_config *config, uint32_t n_views, uint32_t dim,
-                          uint32_t dim_in);
-
-bool sl_influence_validate(const sl_influence *influence, const char **reason);
 
 #endif

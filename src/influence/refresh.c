@@ -67,7 +67,7 @@ sluice_status sl_refresh_open(sl_estimator *estimator)
     return there ? SLUICE_OK : SLUICE_E_NOMEM;
 }
 
-static void drop_warm(sl_estimator *estimator)
+void sl_refresh_end_warmup(sl_estimator *estimator)
 {
     free(estimator->warm_outputs);
     free(estimator->warm_inputs);
@@ -81,7 +81,7 @@ static void drop_warm(sl_estimator *estimator)
 void sl_refresh_close(sl_estimator *estimator)
 {
     sl_refresh *refresh = &estimator->refresh;
-    drop_warm(estimator);
+    sl_refresh_end_warmup(estimator);
     if (refresh->second_out != refresh->second_in) {
         free(refresh->second_out);
     }
@@ -293,7 +293,7 @@ static void publish_first(sl_estimator *estimator)
     estimator->mu = first_mu(estimator);
     step_adapter(estimator, estimator->lambda, estimator->mu);
     take_step(estimator);
-    drop_warm(estimator);
+    sl_refresh_end_warmup(estimator);
 }
 
 void sl_refresh_run(sl_estimator *estimator)

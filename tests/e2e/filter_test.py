@@ -368,7 +368,7 @@ class Files(Case):
                                  (["a.jsonl", "a.pb"], 64, "two formats"),
                                  (["photos"], 64, "later version"), (["a.tar"], 64, "later version"),
                                  (["a.txt"], 64, "--format jsonl"),
-                                 (["--views", "v.npy", "a.jsonl"], 64, "not in this version"),
+                                 (["--views", "v.npy", "a.jsonl"], 1, "v.npy"),
                                  (["--format", "csv"], 64, "not csv"), (["--frobnicate"], 64, "unknown"),
                                  (["-o"], 64, "missing"),
                                  (["-o", "a.jsonl", "a.jsonl"], 64, "cannot be written too"),

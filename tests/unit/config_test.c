@@ -360,7 +360,7 @@ static void test_config_parse_bad_lists_and_mappings_of_influence_are_refused(vo
                    "1 to 1000");
     assert_refused("influence: {references: [{name: a, source: s, samples: 1},"
                    " {name: a, path: f}]}\n",
-                   1, 59, "its name is taken");
+                   1, 60, "its name is taken");
     assert_refused("influence: {expert: {refresh: [512, 500]}}\n", 1, 31, "multiples of 256");
     assert_refused("influence: {expert: {refresh: [1024, 512]}}\n", 1, 31, "ascending");
     assert_refused("influence: {expert: {ridge: 0}}\n", 1, 29, "0.000001 to 1000");

@@ -240,10 +240,32 @@ bool sluice_engine_forget(sluice_engine *engine, uint64_t offset)
     return sl_duplicate_forget(engine->duplicate, offset);
 }
 
-sluice_status sluice_engine_reference_add(sluice_engine *engine, const char *name,
-                                          const sluice_sample *sample)
+bool sluice_engine_refresh(sluice_engine *engine)
 {
-    return sl_influence_reference_add(engine->influence, name, sample);
+    return sl_influence_refresh(engine->influence);
+}
+
+bool sluice_engine_refresh_waits(const sluice_engine *engine)
+{
+    return sl_influence_refresh_waits(engine->influence);
+}
+
+sluice_status sluice_engine_reference_batch(sluice_engine *engine, const char *name,
+                                            sluice_span bytes, sluice_message *why)
+{
+    sluice_batch *batch;
+    SLUICE_TRY(sluice_batch_open(&batch));
+    sluice_status status = sluice_batch_decode(batch, bytes, why);
+    for (uint32_t i = 0; i < batch->n_samples && status == SLUICE_OK; i++) {
+        status = is_refused(&batch->samples[i])
+                     ? SLUICE_E_BADSAMPLE
+                     : sl_influence_reference_add(engine->influence, name, &batch->samples[i]);
+        if (status != SLUICE_OK) {
+            (void)sluice_fail(why, status, "reference %s: sample %u cannot be used", name, i + 1);
+        }
+    }
+    sluice_batch_close(&batch);
+    return status;
 }
 
 sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out)

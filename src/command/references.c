@@ -1,9 +1,10 @@
 /* references.c - reference sets of the configuration that lie in files.
  *
- *   {name, path: refs.jsonl, views: refs.npy} --input, views--> samples --decode--> the engine
+ *   {name, path: refs.jsonl, views: refs.npy} --input, views--> an encoded Batch --> the engine
  *
- * At most 1,000 samples of a set are used, the first ones; more is an error, since which of them
- * would count is not for us to choose. */
+ * At most 1,000 samples of a set are used; more is an error, since which of them would count is not
+ * for us to choose. Each sample is decoded here once, so that what is wrong with one is said with
+ * its line. */
 #include "command/references.h"
 #include "bytes.h"
 #include "command/input.h"
@@ -13,12 +14,12 @@
 
 typedef struct loading {
     const sluice_reference *reference;
-    sluice_engine *engine;
+    sluice_bytes *set;
     sl_input *input;
     sl_views_file views;
     sluice_batch *batch;
     sluice_bytes wire, frame;
-    uint32_t n;
+    uint32_t n, n_views, dim, dim_in;
 } loading;
 
 /* One sample as a batch of its own. */
@@ -43,18 +44,23 @@ static sluice_status add_sample(loading *self, const sl_input_item *item, sluice
         return sluice_fail(why, SLUICE_E_CONFIG, "reference %s: %s: %s", name, item->position,
                            text != NULL ? text : "refused");
     }
-    sluice_status status = sluice_engine_reference_add(self->engine, name, sample);
-    if (status == SLUICE_E_BADSAMPLE) {
+    const sluice_views *views = &sample->views;
+    if (views->n_views < 2 ||
+        (self->n > 0 && (views->n_views != self->n_views || views->dim != self->dim ||
+                         views->dim_in != self->dim_in))) {
         return sluice_fail(why, SLUICE_E_CONFIG,
                            "reference %s: %s: fewer than two views, or others than before", name,
                            item->position);
     }
-    if (status == SLUICE_E_CONFIG) {
-        return sluice_fail(why, status, "reference %s: more than %d samples", name,
+    if (self->n == SLUICE_LIMIT_REFERENCE) {
+        return sluice_fail(why, SLUICE_E_CONFIG, "reference %s: more than %d samples", name,
                            SLUICE_LIMIT_REFERENCE);
     }
+    self->n_views = views->n_views;
+    self->dim = views->dim;
+    self->dim_in = views->dim_in;
     self->n++;
-    return status;
+    return sl_bytes_append(self->set, self->frame.data, self->frame.size);
 }
 
 static sluice_status load_set(loading *self, sluice_message *why)
@@ -81,12 +87,12 @@ static sluice_status load_set(loading *self, sluice_message *why)
                                      self->reference->name, path);
 }
 
-sluice_status sl_references_load(const sluice_config *config, sluice_engine *engine,
+sluice_status sl_references_read(const sluice_config *config, sluice_bytes *sets,
                                  sluice_message *why)
 {
     sluice_status status = SLUICE_OK;
     for (uint32_t r = 0; r < config->influence.n_references && status == SLUICE_OK; r++) {
-        loading self = {.reference = &config->influence.reference[r], .engine = engine};
+        loading self = {.reference = &config->influence.reference[r], .set = &sets[r]};
         if (self.reference->path[0] == '\0') {
             continue;
         }
@@ -96,6 +102,21 @@ sluice_status sl_references_load(const sluice_config *config, sluice_engine *eng
         sluice_batch_close(&self.batch);
         sl_bytes_fini(&self.wire);
         sl_bytes_fini(&self.frame);
+    }
+    return status;
+}
+
+sluice_status sl_references_load(const sluice_config *config, sluice_engine *engine,
+                                 sluice_message *why)
+{
+    sluice_bytes sets[SLUICE_LIMIT_REFERENCES] = {{0}};
+    sluice_status status = sl_references_read(config, sets, why);
+    for (uint32_t r = 0; r < config->influence.n_references && status == SLUICE_OK; r++) {
+        status = sluice_engine_reference_batch(engine, config->influence.reference[r].name,
+                                               (sluice_span){sets[r].data, sets[r].size}, why);
+    }
+    for (uint32_t r = 0; r < SLUICE_LIMIT_REFERENCES; r++) {
+        sl_bytes_fini(&sets[r]);
     }
     return status;
 }

@@ -4,8 +4,14 @@
 
 #include "sluice/engine.h"
 
-/* Gives every sample of every influence.references entry with a path to the engine, before it runs.
- * CONFIG or IO, with a sentence, if one cannot be read or has no views. */
+/* sl_references_read - every influence.references entry with a path, as an encoded Batch.
+ *
+ * sets     Out, [SLUICE_LIMIT_REFERENCES], zero at first; to be freed by the caller in any case.
+ * Returns  CONFIG or IO, with a sentence, if one cannot be read, is too large or has no views. */
+SLUICE_MUST_USE sluice_status sl_references_read(const sluice_config *config, sluice_bytes *sets,
+                                                 sluice_message *why);
+
+/* The same, into an engine that has not run yet. */
 SLUICE_MUST_USE sluice_status sl_references_load(const sluice_config *config, sluice_engine *engine,
                                                  sluice_message *why);
 

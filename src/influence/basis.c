@@ -10,13 +10,7 @@
 
 #include <string.h>
 
-size_t sl_basis_floats(const sl_shape *shape)
-{
-    size_t largest = shape->dim_out > shape->dim_in ? shape->dim_out : shape->dim_in;
-    return 2 * largest * largest;
-}
-
-static void squared_overlap(const float *new_basis, const float *old_basis, uint32_t n, float *out)
+void sl_basis_overlap(const float *new_basis, const float *old_basis, uint32_t n, float *out)
 {
     sl_gemm_product(true, false, n, n, n, new_basis, old_basis, out);
     for (size_t i = 0; i < (size_t)n * n; i++) {
@@ -24,17 +18,13 @@ static void squared_overlap(const float *new_basis, const float *old_basis, uint
     }
 }
 
-void sl_basis_transport(const sl_shape *shape, const float *old_out, const float *old_in,
-                        const float *new_out, const float *new_in, float *work, float *lambda)
+void sl_basis_transport(const sl_shape *shape, const float *overlap_out, const float *overlap_in,
+                        float *work, float *lambda)
 {
     const uint32_t m = shape->dim_out;
     const uint32_t d = shape->dim_in;
-    float *overlap = work;
-    float *half = work + sl_basis_floats(shape) / 2;
-    squared_overlap(new_out, old_out, m, overlap);
-    sl_gemm_product(false, false, m, d, m, overlap, lambda, half);
-    squared_overlap(new_in, old_in, d, overlap);
-    sl_gemm_product(false, true, m, d, d, half, overlap, lambda);
+    sl_gemm_product(false, false, m, d, m, overlap_out, lambda, work);
+    sl_gemm_product(false, true, m, d, d, work, overlap_in, lambda);
 }
 
 void sl_basis_mirror(float *upper, uint32_t d)

@@ -31,16 +31,23 @@ static size_t largest(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* Statistics that have values at all. */
+static uint32_t n_stats(const sl_estimator *estimator)
+{
+    return SL_STAT_TOWARD + estimator->settings->n_references;
+}
+
 /* Of the products below, the one that needs most. */
-static size_t work_floats(const sl_shape *shape)
+size_t sl_estimator_work_floats(const sl_shape *shape)
 {
     const size_t matrix = (size_t)shape->dim_out * shape->dim_in;
     const size_t rows = sl_view_floats(shape->dim_out) + sl_view_floats(shape->dim_in);
     size_t most = sl_curvature_floats(shape);
-    most = largest(most, sl_basis_floats(shape));
     most = largest(most, 2 * matrix);
-    most = largest(most, matrix + shape->n_views * rows); /* references */
-    return largest(most, 4 * rows);                       /* reliability */
+    most = largest(most, 2 * (size_t)shape->dim_in * shape->dim_in);
+    most = largest(most, (size_t)shape->dim_out * shape->dim_out); /* eigenproblem */
+    most = largest(most, matrix + shape->n_views * rows);          /* references */
+    return largest(most, 4 * rows);                                /* reliability */
 }
 
 static sluice_status open_rows(sl_estimator *estimator)
@@ -53,7 +60,7 @@ static sluice_status open_rows(sl_estimator *estimator)
         estimator->placed[i] = UINT64_MAX;
     }
     estimator->left = floats(shape->n_views * sl_view_floats(shape->dim_out));
-    estimator->work = floats(work_floats(shape));
+    estimator->work = floats(sl_estimator_work_floats(shape));
     return estimator->left != NULL && estimator->work != NULL
                ? sl_slice_open(shape, estimator->two_sides, &estimator->scratch)
                : SLUICE_E_NOMEM;
@@ -310,7 +317,7 @@ static void add_statistics(sl_estimator *estimator, uint32_t i_slice)
             }
         }
         sl_shift_add(&estimator->shift, slot->i_source, mean, estimator->settings->half_life);
-        for (uint32_t j = 0; j < SL_N_STATS; j++) {
+        for (uint32_t j = 0; j < n_stats(estimator); j++) {
             sl_quantile_add(estimator->quantile[j], (double)slot->stat[j]);
         }
     }
@@ -367,7 +374,7 @@ static void fade_sums(sl_estimator *estimator, double fade)
     for (uint32_t j = 0; j < estimator->shape.dim_in; j++) {
         estimator->eig_sum[j] *= fade;
     }
-    for (uint32_t i = 0; i < SL_N_STATS; i++) {
+    for (uint32_t i = 0; i < n_stats(estimator); i++) {
         sl_quantile_decay(estimator->quantile[i], fade);
     }
 }
@@ -449,7 +456,7 @@ static void solve_references(sl_estimator *estimator)
 
 void sl_estimator_derive(sl_estimator *estimator)
 {
-    for (uint32_t i = 0; i < SL_N_STATS; i++) {
+    for (uint32_t i = 0; i < n_stats(estimator); i++) {
         sl_quantile_freeze(estimator->quantile[i]);
     }
     if (!estimator->live) {

@@ -10,6 +10,8 @@
 #include "quantile.h"
 #include "sluice/config.h"
 
+#include <stdatomic.h>
+
 #define SL_BLOCK_SLICES 4
 #define SL_BLOCK_SLOTS  (SL_BLOCK_SLICES * SL_SLOTS)
 
@@ -29,17 +31,23 @@ typedef struct sl_slot {
     float stat[SL_N_STATS]; /* as scored; NaN where there was none */
 } sl_slot;
 
-/* A refresh between its trigger and its publication. Inputs are copies: the stream goes on. */
+enum { SL_REFRESH_IDLE, SL_REFRESH_WAITING, SL_REFRESH_RUNNING, SL_REFRESH_DONE };
+
+/* A refresh between its trigger and its publication. Inputs are copies: the stream goes on. Only
+ * who moved `stage` from WAITING to RUNNING may write the results. */
 typedef struct sl_refresh {
     bool pending, first;
     uint64_t publish_block;
-    double weight, gradient_weight;
+    double weight, gradient_weight, mu;
     float *second_in, *second_out, *lambda, *gradient;
-    bool done, failed; /* results are there */
-    double mu;
+    bool with_reference[SLUICE_LIMIT_REFERENCES]; /* complete at the trigger */
+    _Atomic int stage;
+    bool failed;
     float *basis_in, *basis_out, *values, *moved;
-    bool rotated_known[SLUICE_LIMIT_REFERENCES];
+    float *overlap_in, *overlap_out; /* (U_new' U_old)^2 */
     float *rotated[SLUICE_LIMIT_REFERENCES];
+    float *left, *work; /* scratch of its own: it runs beside the stream */
+    sl_slice scratch;
 } sl_refresh;
 
 typedef struct sl_estimator {
@@ -125,8 +133,13 @@ SLUICE_MUST_USE sluice_status sl_refresh_open(sl_estimator *estimator);
 void sl_refresh_close(sl_estimator *estimator);
 bool sl_refresh_due(const sl_estimator *estimator, uint64_t i_block);
 void sl_refresh_trigger(sl_estimator *estimator, uint64_t publish_block);
-void sl_refresh_run(sl_estimator *estimator);     /* reads the state, writes estimator->refresh */
-void sl_refresh_publish(sl_estimator *estimator); /* runs it first if nobody has */
+void sl_refresh_offer(sl_estimator *estimator); /* to whoever runs it; also after a load */
+
+/* Makes what waits; false if nothing did. Any thread: it reads copies and what only publish writes.
+ */
+bool sl_refresh_run(sl_estimator *estimator);
+void sl_refresh_publish(sl_estimator *estimator); /* makes it, or waits for it, if need be */
+size_t sl_estimator_work_floats(const sl_shape *shape);
 
 /* Keeps the counted rows of a slice until there is a basis. */
 void sl_refresh_keep_warm(sl_estimator *estimator, uint32_t i_slice, const float weight[SL_SLOTS]);

@@ -37,6 +37,8 @@ struct sl_influence {
     uint64_t seed;
     bool on;
     encoder encoder[SLUICE_LIMIT_ENCODERS];
+    /* The same estimators, for the thread that makes refreshes. */
+    _Atomic(sl_estimator *) shared[SLUICE_LIMIT_ENCODERS];
     loose_reference loose[SLUICE_LIMIT_REFERENCES];
 };
 
@@ -156,6 +158,11 @@ static sluice_status open_encoder(const sl_influence *influence, sluice_span nam
     return SLUICE_OK;
 }
 
+static void share(sl_influence *influence, const encoder *known)
+{
+    atomic_store(&influence->shared[known - influence->encoder], known->estimator);
+}
+
 /* The encoder of a sample; opened if it is new. There is room, or it would have been refused. */
 static encoder *encoder_of(sl_influence *influence, const sluice_sample *sample)
 {
@@ -171,6 +178,7 @@ static encoder *encoder_of(sl_influence *influence, const sluice_sample *sample)
         open_encoder(influence, sample->encoder, views->n_views, views->dim, views->dim_in, known);
     /* No memory: nothing of this message was acknowledged, so ending here loses nothing. */
     SLUICE_ASSERT(status == SLUICE_OK);
+    share(influence, known);
     return known;
 }
 
@@ -403,6 +411,27 @@ void sl_influence_freeze(sl_influence *influence, uint64_t next_offset)
     }
 }
 
+bool sl_influence_refresh(sl_influence *influence)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS; i++) {
+        sl_estimator *estimator = atomic_load(&influence->shared[i]);
+        any = (estimator != NULL && sl_refresh_run(estimator)) || any;
+    }
+    return any;
+}
+
+bool sl_influence_refresh_waits(const sl_influence *influence)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS; i++) {
+        const sl_estimator *estimator = influence->encoder[i].estimator;
+        any = any ||
+              (estimator != NULL && atomic_load(&estimator->refresh.stage) == SL_REFRESH_WAITING);
+    }
+    return any;
+}
+
 /* --- references from files --- */
 
 /* What has come for each set so far, as far as it fits this encoder. */
@@ -527,6 +556,7 @@ sluice_status sl_influence_load(sl_influence *influence, sluice_span saved)
     uint32_t n = sl_reader_u32(&reader);
     sluice_status status = !reader.bad && n <= SLUICE_LIMIT_ENCODERS ? SLUICE_OK : SLUICE_E_CORRUPT;
     for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS; i++) {
+        atomic_store(&influence->shared[i], NULL);
         close_encoder(&influence->encoder[i]);
     }
     for (uint32_t i = 0; i < n && status == SLUICE_OK; i++) {
@@ -535,8 +565,11 @@ sluice_status sl_influence_load(sl_influence *influence, sluice_span saved)
     if (status == SLUICE_OK && reader.at != reader.end) {
         status = SLUICE_E_CORRUPT;
     }
-    for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS && status != SLUICE_OK; i++) {
-        close_encoder(&influence->encoder[i]);
+    for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS; i++) {
+        if (status != SLUICE_OK) {
+            close_encoder(&influence->encoder[i]);
+        }
+        share(influence, &influence->encoder[i]);
     }
     return status;
 }

@@ -37,6 +37,12 @@ void sl_influence_apply(sl_influence *influence, const sluice_sample *sample, ui
 /* The end of a block: next_offset is a multiple of SLUICE_BLOCK_SAMPLES. */
 void sl_influence_freeze(sl_influence *influence, uint64_t next_offset);
 
+/* Makes a refresh that waits; false if none did. Any thread, beside everything but open, load and
+ * close. Who calls it changes when work is done, never a score: a refresh is published at its
+ * block, and made there if nobody has. */
+bool sl_influence_refresh(sl_influence *influence);
+bool sl_influence_refresh_waits(const sl_influence *influence);
+
 /* One sample of the reference set `name` (of kind path in the configuration). BADSAMPLE: it has no
  * views, or others than the samples before it. CONFIG: no such set, or it is full. */
 SLUICE_MUST_USE sluice_status sl_influence_reference_add(sl_influence *influence, const char *name,

@@ -14,6 +14,7 @@
 #include "influence/estimator.h"
 
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,17 +54,23 @@ sluice_status sl_refresh_open(sl_estimator *estimator)
     refresh->values = floats(m > d ? m : d);
     refresh->second_out = estimator->two_sides ? floats(m * m) : refresh->second_in;
     refresh->basis_out = estimator->two_sides ? floats(m * m) : refresh->basis_in;
+    refresh->overlap_in = floats(d * d);
+    refresh->overlap_out = estimator->two_sides ? floats(m * m) : refresh->overlap_in;
+    refresh->left = floats(shape->n_views * sl_view_floats(shape->dim_out));
+    refresh->work = floats(sl_estimator_work_floats(shape));
+    SLUICE_TRY(sl_slice_open(shape, estimator->two_sides, &refresh->scratch));
     estimator->n_warm_room = sl_refresh_warmup(estimator) + SL_BLOCK_SLOTS;
     const size_t rows = (size_t)estimator->n_warm_room * shape->n_views;
     estimator->warm_outputs = floats(rows * m);
     estimator->warm_inputs = shape->own_inputs ? floats(rows * d) : NULL;
     estimator->warm_weight = floats(estimator->n_warm_room);
     estimator->warm_block_end = calloc(estimator->n_warm_room, sizeof(uint32_t));
-    bool there = refresh->second_in != NULL && refresh->basis_in != NULL &&
-                 refresh->values != NULL && refresh->second_out != NULL &&
-                 refresh->basis_out != NULL && estimator->warm_outputs != NULL &&
-                 (!shape->own_inputs || estimator->warm_inputs != NULL) &&
-                 estimator->warm_weight != NULL && estimator->warm_block_end != NULL;
+    bool there =
+        refresh->second_in != NULL && refresh->basis_in != NULL && refresh->values != NULL &&
+        refresh->second_out != NULL && refresh->basis_out != NULL && refresh->overlap_in != NULL &&
+        refresh->overlap_out != NULL && refresh->left != NULL && refresh->work != NULL &&
+        estimator->warm_outputs != NULL && (!shape->own_inputs || estimator->warm_inputs != NULL) &&
+        estimator->warm_weight != NULL && estimator->warm_block_end != NULL;
     return there ? SLUICE_OK : SLUICE_E_NOMEM;
 }
 
@@ -88,8 +95,13 @@ void sl_refresh_close(sl_estimator *estimator)
     if (refresh->basis_out != refresh->basis_in) {
         free(refresh->basis_out);
     }
-    void *owned[] = {refresh->lambda,    refresh->gradient, refresh->moved,
-                     refresh->second_in, refresh->basis_in, refresh->values};
+    if (refresh->overlap_out != refresh->overlap_in) {
+        free(refresh->overlap_out);
+    }
+    sl_slice_close(&refresh->scratch);
+    void *owned[] = {refresh->lambda,     refresh->gradient, refresh->moved,
+                     refresh->second_in,  refresh->basis_in, refresh->values,
+                     refresh->overlap_in, refresh->left,     refresh->work};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
         free(owned[i]);
     }
@@ -194,11 +206,12 @@ void sl_refresh_trigger(sl_estimator *estimator, uint64_t publish_block)
     const size_t d = estimator->shape.dim_in;
     sl_refresh *refresh = &estimator->refresh;
     refresh->pending = true;
-    refresh->done = refresh->failed = false;
+    refresh->failed = false;
     refresh->first = !estimator->live;
     refresh->publish_block = publish_block;
     refresh->weight = estimator->moments.weight;
     refresh->gradient_weight = estimator->gradient_weight;
+    refresh->mu = estimator->mu;
     memcpy(refresh->second_in, estimator->moments.second_in, sizeof(float) * d * d);
     if (estimator->two_sides) {
         memcpy(refresh->second_out, estimator->moments.second_out, sizeof(float) * m * m);
@@ -206,16 +219,31 @@ void sl_refresh_trigger(sl_estimator *estimator, uint64_t publish_block)
     memcpy(refresh->lambda, estimator->lambda, sizeof(float) * m * d);
     memcpy(refresh->gradient, estimator->gradient, sizeof(float) * m * d);
     estimator->n_at_refresh = estimator->n_absorbed;
+    sl_refresh_offer(estimator);
+}
+
+void sl_refresh_offer(sl_estimator *estimator)
+{
+    sl_refresh *refresh = &estimator->refresh;
+    for (uint32_t r = 0; r < SLUICE_LIMIT_REFERENCES; r++) {
+        refresh->with_reference[r] = sl_reference_complete(&estimator->reference[r]);
+        if (refresh->with_reference[r] && refresh->rotated[r] == NULL) {
+            refresh->rotated[r] =
+                floats((size_t)estimator->shape.dim_out * estimator->shape.dim_in);
+            refresh->with_reference[r] = refresh->rotated[r] != NULL;
+        }
+    }
+    atomic_store(&refresh->stage, SL_REFRESH_WAITING);
 }
 
 static bool find_basis(sl_estimator *estimator)
 {
     sl_refresh *refresh = &estimator->refresh;
     sluice_status status = sl_gemm_eigen(refresh->second_in, estimator->shape.dim_in,
-                                         refresh->basis_in, refresh->values, estimator->work);
+                                         refresh->basis_in, refresh->values, refresh->work);
     if (status == SLUICE_OK && estimator->two_sides) {
         status = sl_gemm_eigen(refresh->second_out, estimator->shape.dim_out, refresh->basis_out,
-                               refresh->values, estimator->work);
+                               refresh->values, refresh->work);
     }
     return status == SLUICE_OK;
 }
@@ -236,7 +264,7 @@ static void step_adapter(sl_estimator *estimator, const float *lambda, double mu
                                        .gradient = refresh->gradient,
                                        .gradient_weight = refresh->gradient_weight,
                                        .mu = mu},
-                    estimator->work, refresh->moved);
+                    refresh->work, refresh->moved);
 }
 
 /* mu = margin |min Lambda_H| at W_0, once; not below what float32 knows of the largest. */
@@ -271,20 +299,26 @@ static void take_basis(sl_estimator *estimator)
 static void take_step(sl_estimator *estimator)
 {
     const size_t size = (size_t)estimator->shape.dim_out * estimator->shape.dim_in;
+    sl_refresh *refresh = &estimator->refresh;
     if (estimator->settings->expert.adapter == 0) {
-        memcpy(estimator->moved, estimator->refresh.moved, sizeof(float) * size);
+        memcpy(estimator->moved, refresh->moved, sizeof(float) * size);
         estimator->has_moved = true;
     }
     memset(estimator->gradient, 0, sizeof(float) * size);
     estimator->gradient_weight = 0;
     for (uint32_t r = 0; r < SLUICE_LIMIT_REFERENCES; r++) {
-        estimator->reference[r].known = false;
+        sl_reference *reference = &estimator->reference[r];
+        reference->known = refresh->with_reference[r] && !refresh->first;
+        if (reference->known) {
+            memcpy(reference->rotated, refresh->rotated[r], sizeof(float) * size);
+        }
     }
     estimator->new_basis = true;
     sl_basis_diagonal(estimator->moments.second_in, estimator->basis_in, estimator->shape.dim_in,
                       estimator->work, estimator->eig_sum);
 }
 
+/* The first basis is made where it is triggered. */
 static void publish_first(sl_estimator *estimator)
 {
     take_basis(estimator);
@@ -296,24 +330,59 @@ static void publish_first(sl_estimator *estimator)
     sl_refresh_end_warmup(estimator);
 }
 
-void sl_refresh_run(sl_estimator *estimator)
+static void rotate_references(sl_estimator *estimator)
 {
     sl_refresh *refresh = &estimator->refresh;
-    refresh->failed = !find_basis(estimator);
-    if (!refresh->failed && !refresh->first) {
-        sl_basis_transport(&estimator->shape, estimator->basis_out, estimator->basis_in,
-                           refresh->basis_out, refresh->basis_in, estimator->work, refresh->lambda);
-        step_adapter(estimator, refresh->lambda, estimator->mu);
+    const bool moves = estimator->settings->expert.adapter == 0;
+    for (uint32_t r = 0; r < SLUICE_LIMIT_REFERENCES; r++) {
+        if (refresh->with_reference[r]) {
+            sl_reference_rotate(&estimator->shape, &estimator->reference[r],
+                                moves ? refresh->moved : NULL, refresh->basis_out,
+                                refresh->basis_in, &refresh->scratch, refresh->left, refresh->work,
+                                refresh->rotated[r]);
+        }
     }
-    refresh->done = true;
+}
+
+static void run(sl_estimator *estimator)
+{
+    const sl_shape *shape = &estimator->shape;
+    sl_refresh *refresh = &estimator->refresh;
+    refresh->failed = !find_basis(estimator);
+    if (refresh->failed || refresh->first) {
+        return;
+    }
+    sl_basis_overlap(refresh->basis_in, estimator->basis_in, shape->dim_in, refresh->overlap_in);
+    if (estimator->two_sides) {
+        sl_basis_overlap(refresh->basis_out, estimator->basis_out, shape->dim_out,
+                         refresh->overlap_out);
+    }
+    sl_basis_transport(shape, refresh->overlap_out, refresh->overlap_in, refresh->work,
+                       refresh->lambda);
+    step_adapter(estimator, refresh->lambda, refresh->mu);
+    rotate_references(estimator);
+}
+
+bool sl_refresh_run(sl_estimator *estimator)
+{
+    sl_refresh *refresh = &estimator->refresh;
+    int waiting = SL_REFRESH_WAITING;
+    if (!atomic_compare_exchange_strong(&refresh->stage, &waiting, SL_REFRESH_RUNNING)) {
+        return false;
+    }
+    run(estimator);
+    atomic_store(&refresh->stage, SL_REFRESH_DONE);
+    return true;
 }
 
 void sl_refresh_publish(sl_estimator *estimator)
 {
     sl_refresh *refresh = &estimator->refresh;
-    if (!refresh->done) {
-        sl_refresh_run(estimator);
+    (void)sl_refresh_run(estimator);
+    while (atomic_load(&refresh->stage) != SL_REFRESH_DONE) {
+        sched_yield(); /* another thread is at it, and is late */
     }
+    atomic_store(&refresh->stage, SL_REFRESH_IDLE);
     refresh->pending = false;
     if (refresh->failed) { /* the old basis serves on; the next trigger tries again */
         return;
@@ -323,8 +392,8 @@ void sl_refresh_publish(sl_estimator *estimator)
         publish_first(estimator);
         return;
     }
-    sl_basis_transport(&estimator->shape, estimator->basis_out, estimator->basis_in,
-                       refresh->basis_out, refresh->basis_in, estimator->work, estimator->lambda);
+    sl_basis_transport(&estimator->shape, refresh->overlap_out, refresh->overlap_in,
+                       estimator->work, estimator->lambda);
     take_basis(estimator);
     take_step(estimator);
 }

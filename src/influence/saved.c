@@ -207,6 +207,7 @@ static void pass_refresh(saved_walk *walk, sl_estimator *estimator)
     pass_u64(walk, &refresh->publish_block);
     pass_doubles(walk, &refresh->weight, 1);
     pass_doubles(walk, &refresh->gradient_weight, 1);
+    pass_doubles(walk, &refresh->mu, 1);
     pass_floats(walk, refresh->second_in, d * d);
     if (estimator->two_sides) {
         pass_floats(walk, refresh->second_out, m * m);
@@ -214,9 +215,9 @@ static void pass_refresh(saved_walk *walk, sl_estimator *estimator)
     pass_floats(walk, refresh->lambda, m * d);
     pass_floats(walk, refresh->gradient, m * d);
     expect(walk, refresh->weight > 0 && estimator->live);
-    refresh->first = false;
     if (is_reading(walk)) {
-        refresh->done = false;
+        refresh->first = false;
+        sl_refresh_offer(estimator);
     }
 }
 

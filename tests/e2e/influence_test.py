@@ -171,5 +171,18 @@ class Arrival(unittest.TestCase):
         self.assertEqual(records[5]["offset"], 4)
 
 
+class Cores(unittest.TestCase):
+    """The slot rule holds in every kernel that OpenBLAS may pick; so does agreement with float64."""
+
+    def test_bits_do_not_depend_on_messages_on_any_core_type(self):
+        program = pathlib.Path(os.environ.get("SLUICE_BUILD", ROOT / "build" / "dev")) / "tests" / "influence_online_test"
+        with open("/proc/cpuinfo") as file:
+            flags = set(file.read().split())
+        for core, needs in (("Haswell", "avx2"), ("SkylakeX", "avx512f"), ("Zen", "avx2"), ("Sandybridge", "avx")):
+            if needs in flags:
+                done = subprocess.run([program], capture_output=True, env={**os.environ, "OPENBLAS_CORETYPE": core})
+                self.assertEqual(done.returncode, 0, f"{core}: {done.stdout[-1000:]}")
+
+
 if __name__ == "__main__":
     unittest.main()

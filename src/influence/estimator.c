@@ -296,12 +296,23 @@ static void add_eig(sl_estimator *estimator, const sl_slice *slice, const float 
     }
 }
 
+static void mean_view(const sl_estimator *estimator, const float *rows, uint32_t i, float *out)
+{
+    const uint32_t d = estimator->shape.dim_in;
+    const float share = 1 / (float)estimator->shape.n_views;
+    memcpy(out, rows + (size_t)i * d, sizeof *out * d);
+    for (uint32_t k = 1; k < estimator->shape.n_views; k++) {
+        const float *row = rows + k * sl_view_floats(d) + (size_t)i * d;
+        for (uint32_t j = 0; j < d; j++) {
+            out[j] += row[j] * share;
+        }
+    }
+}
+
 /* Mean views and scores of the counted rows, each counting 1: bounds are for what scores rest on.
  */
 static void add_statistics(sl_estimator *estimator, uint32_t i_slice)
 {
-    const uint32_t d = estimator->shape.dim_in;
-    const uint32_t n_views = estimator->shape.n_views;
     const sl_slice *slice = &estimator->slice[i_slice];
     float *mean = estimator->work;
     for (uint32_t i = 0; i < SL_SLOTS; i++) {
@@ -309,13 +320,7 @@ static void add_statistics(sl_estimator *estimator, uint32_t i_slice)
         if (!slot->present || !slot->counted) {
             continue;
         }
-        memcpy(mean, slice->right + (size_t)i * d, sizeof *mean * d);
-        for (uint32_t k = 1; k < n_views; k++) {
-            const float *row = slice->right + k * sl_view_floats(d) + (size_t)i * d;
-            for (uint32_t j = 0; j < d; j++) {
-                mean[j] += row[j] / (float)n_views;
-            }
-        }
+        mean_view(estimator, slice->right, i, mean);
         sl_shift_add(&estimator->shift, slot->i_source, mean, estimator->settings->half_life);
         for (uint32_t j = 0; j < n_stats(estimator); j++) {
             sl_quantile_add(estimator->quantile[j], (double)slot->stat[j]);
@@ -371,6 +376,8 @@ static void fade_sums(sl_estimator *estimator, double fade)
     for (size_t i = 0; i < size; i++) {
         estimator->lambda[i] *= (float)fade;
     }
+    estimator->shift.spread *= fade;
+    estimator->shift.spread_weight *= fade;
     for (uint32_t j = 0; j < estimator->shape.dim_in; j++) {
         estimator->eig_sum[j] *= fade;
     }
@@ -473,10 +480,24 @@ void sl_estimator_derive(sl_estimator *estimator)
     solve_references(estimator);
 }
 
+/* How much single samples scatter: by the moments that they are part of themselves, as the samples
+ * of a source are; by older moments they would seem to scatter more. */
+static void add_spread(sl_estimator *estimator)
+{
+    for (uint32_t i = 0; i < SL_BLOCK_SLOTS; i++) {
+        const sl_slot *slot = &estimator->slot[i];
+        if (slot->present && slot->counted) {
+            mean_view(estimator, estimator->slice[i / SL_SLOTS].a, i % SL_SLOTS, estimator->work);
+            sl_shift_add_spread(&estimator->shift, estimator->work, &estimator->leverage);
+        }
+    }
+}
+
 void sl_estimator_freeze(sl_estimator *estimator, uint64_t i_block)
 {
     const uint32_t n = count_absorbed(estimator);
     bool changed = n > 0;
+    bool rotated = estimator->live; /* the rows of the block are in the basis in force */
     if (n > 0) {
         const double fade = sl_moments_fade(estimator->settings->half_life, n);
         fade_sums(estimator, fade);
@@ -496,9 +517,13 @@ void sl_estimator_freeze(sl_estimator *estimator, uint64_t i_block)
     if (estimator->refresh.pending && i_block >= estimator->refresh.publish_block) {
         sl_refresh_publish(estimator);
         changed = true;
+        rotated = false;
     }
     if (changed) {
         sl_estimator_derive(estimator);
+        if (rotated) {
+            add_spread(estimator);
+        }
         if (estimator->live) {
             sl_shift_freeze(&estimator->shift, estimator->mean, estimator->basis_in,
                             &estimator->leverage, estimator->work);

@@ -138,6 +138,8 @@ static void pass_sums(saved_walk *walk, sl_estimator *estimator)
 static void pass_sources(saved_walk *walk, sl_shift *shift)
 {
     const size_t d = shift->dim;
+    pass_doubles(walk, &shift->spread, 1);
+    pass_doubles(walk, &shift->spread_weight, 1);
     for (uint32_t i = 0; i <= SL_SHIFT_SOURCES && walk->status == SLUICE_OK; i++) {
         if (!is_reading(walk) && i < SL_SHIFT_SOURCES && shift->n[i] <= 0 &&
             shift->n[SL_SHIFT_SOURCES + i] <= 0) {

@@ -8,6 +8,8 @@
  * finds it; the mean of 20 of them stands out at once. Why its own past: real sources differ from
  * each other always, and that is no news. Why buckets: what is recent must not be in its own
  * baseline, or a young source would be compared with itself.
+ * Why the scatter is measured: the mean of K views scatters less than one view, how much less only
+ * the augmentations know.
  * Source: chi-square of a mean, research on rare samples. */
 #include "influence/shift.h"
 #include "influence/moments.h"
@@ -106,12 +108,28 @@ static double difference_of(const sl_shift *shift, uint32_t i_source, const floa
     return 1 / (1 / (double)n_recent + (double)n_older / ((double)n_base * (double)n_base));
 }
 
-static float z_of(const float *y, double n, const sl_leverage *leverage)
+static double mean_variance_of(const sl_leverage *leverage)
 {
-    double mean_variance = 0;
+    double sum = 0;
     for (uint32_t j = 0; j < leverage->dim; j++) {
-        mean_variance += (double)leverage->centred[j] / leverage->dim;
+        sum += (double)leverage->centred[j];
     }
+    return sum / leverage->dim;
+}
+
+void sl_shift_add_spread(sl_shift *shift, const float *row, const sl_leverage *leverage)
+{
+    const double ridge = 0.1 * mean_variance_of(leverage) + 1e-12;
+    for (uint32_t j = 0; j < leverage->dim; j++) {
+        const double y = (double)row[j] - leverage->mt[j];
+        shift->spread += y * y / ((double)leverage->centred[j] + ridge);
+    }
+    shift->spread_weight += 1;
+}
+
+static float z_of(const sl_shift *shift, const float *y, double n, const sl_leverage *leverage)
+{
+    const double mean_variance = mean_variance_of(leverage);
     double t = 0;
     double expected = 0;
     double variance = 0;
@@ -122,7 +140,9 @@ static float z_of(const float *y, double n, const sl_leverage *leverage)
         expected += p * e;
         variance += p * e * p * e;
     }
-    return (float)((n * t - expected) / sqrt(2 * variance + 1e-12));
+    const bool known = shift->spread_weight > 0 && shift->spread > 0;
+    const double of_one = known ? shift->spread / shift->spread_weight : expected;
+    return (float)((n * t / of_one - 1) * expected / sqrt(2 * variance + 1e-12));
 }
 
 void sl_shift_freeze(sl_shift *shift, const float *mean, const float *basis,
@@ -150,7 +170,7 @@ void sl_shift_freeze(sl_shift *shift, const float *mean, const float *basis,
             sl_gemm_slots(raw, d, basis, d, rotated);
         }
         for (uint32_t i = 0; i < n_rows; i++) {
-            shift->z[source[i]] = z_of(rotated + (size_t)i * d, n[i], leverage);
+            shift->z[source[i]] = z_of(shift, rotated + (size_t)i * d, n[i], leverage);
         }
     }
     memset(shift->seen, 0, SL_SHIFT_SOURCES);

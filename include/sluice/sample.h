@@ -22,6 +22,11 @@
 #define SLUICE_IMAGE_BITS          495         /* of an image signature                         */
 #define SLUICE_IMAGE_BYTES         64          /* that hold them                                */
 #define SLUICE_IMAGE_COLOURS       32          /* bytes of the mean colours of an image         */
+#define SLUICE_LIMIT_VIEWS         8           /* a sample: an anchor and its augmentations     */
+#define SLUICE_LIMIT_DIMENSION     8192        /* of an embedding or activation                 */
+#define SLUICE_LIMIT_ENCODERS      4    /* encoder, shape and number of views; beyond: refused */
+#define SLUICE_LIMIT_REFERENCES    8    /* sets toward which influence is measured       */
+#define SLUICE_LIMIT_REFERENCE     1000 /* samples of one reference set                  */
 
 typedef struct sluice_span {
     const uint8_t *data; /* borrowed; may be NULL when size is 0 */
@@ -78,6 +83,36 @@ typedef struct sluice_features {
     uint8_t image_state;   /* sluice_image_state                                                  */
 } sluice_features;
 
+/* Views as unit rows, float32, row-major [n_views][dim]; view 0 is the anchor. */
+typedef struct sluice_views {
+    uint32_t n_views; /* 0: there are none */
+    uint32_t dim;
+    uint32_t dim_in;     /* 0: no activations came along                             */
+    const float *rows;   /* h / |h|                          in the batch's arena    */
+    const float *inputs; /* [n_views][dim_in] a / |h|, or NULL                       */
+} sluice_views;
+
+typedef enum sluice_influence_state {
+    SLUICE_INFLUENCE_NONE, /* no views, or influence is off: `influence` is null     */
+    SLUICE_WARMING,        /* too little is known: the loss only                     */
+    SLUICE_LIVE,
+    SLUICE_STALE, /* scored, but the stream has moved and the new basis is not out yet */
+    SLUICE_N_INFLUENCE_STATES
+} sluice_influence_state;
+
+/* What a sample does to the linear block; NaN where there is no value. */
+typedef struct sluice_scores {
+    sluice_influence_state state;
+    uint32_t n_toward;
+    float loss, self, ratio, leverage, residual, source_shift, reliability;
+    float toward[SLUICE_LIMIT_REFERENCES];
+    struct {
+        float loss, self, leverage;
+        float toward[SLUICE_LIMIT_REFERENCES];
+    } percentile;
+    const char *toward_name[SLUICE_LIMIT_REFERENCES]; /* in the arena */
+} sluice_scores;
+
 typedef enum sluice_method {
     SLUICE_METHOD_NONE,
     SLUICE_METHOD_EXACT,
@@ -123,10 +158,13 @@ typedef struct sluice_sample {
     sluice_span id, source, media_type, encoder, payload;
     int64_t event_time_us;
     double cost;
+    sluice_views views;
     /* features */
     sluice_features features;
     /* duplicate */
     sluice_match match;
+    /* influence */
+    sluice_scores scores;
     /* decide; decode and features set REFUSE with reason and text, which later stages leave alone
      */
     sluice_verdict verdict;

@@ -12,8 +12,10 @@
 #include "command/journal.h"
 #include "command/output.h"
 #include "command/progress.h"
+#include "command/references.h"
 #include "command/settings.h"
 #include "command/summary.h"
+#include "command/views.h"
 #include "bytes.h"
 #include "record.h"
 
@@ -30,8 +32,8 @@
 
 static const char usage[] =
     "usage: sluice filter [-c FILE] [--set KEY=VALUE]... [--state DIR] [-o OUT]\n"
-    "                     [--verdicts FILE] [--format jsonl|pb|images] [--bare] [--json] "
-    "[INPUT...]\n"
+    "                     [--verdicts FILE] [--views FILE.npy] [--format jsonl|pb|images]\n"
+    "                     [--bare] [--json] [INPUT...]\n"
     "\n"
     "Reads samples (default: standard input), drops duplicates, writes the others.\n"
     "\n"
@@ -48,6 +50,8 @@ static const char usage[] =
     "                   \"sluice\"; default - (standard output); .gz and .zst are compressed\n"
     "  --bare           without that member\n"
     "  --verdicts FILE  the verdict of every sample, one JSON object a line, in order of arrival\n"
+    "  --views FILE     embeddings of the samples, row by row: a .npy file of float16 or float32,\n"
+    "                   (N, d), or (N, K, d) for an anchor and K - 1 augmentations\n"
     "  --format F       jsonl, pb or images, whatever the names say\n"
     "  --json           the summary as JSON: on standard output, or on standard error where\n"
     "                   standard output has samples or verdicts\n"
@@ -59,7 +63,7 @@ static const char usage[] =
 
 typedef struct filter_options {
     sl_settings settings;
-    const char *out, *verdicts, *state;
+    const char *out, *verdicts, *state, *views;
     sl_input_format format;
     bool bare, json;
     const char *const *inputs;
@@ -88,6 +92,8 @@ typedef struct filter_pass {
     sl_journal *journal; /* NULL: nothing is kept */
     sluice_batch *batch;
     sl_input *input;
+    sl_views_file views;       /* n = 0: none */
+    sluice_bytes viewed;       /* one sample with its views */
     sl_output *out, *verdicts; /* NULL: not wanted */
     bool bare;
     pending_batch pending;
@@ -120,6 +126,26 @@ static sluice_status add_item(pending_batch *pending, const sl_input_item *from)
     return SLUICE_OK;
 }
 
+/* The next row of --views behind the sample's own fields; the sample as it is without --views. */
+static sluice_status view_sample(filter_pass *filter, sl_input_item *item, sluice_message *why)
+{
+    if (filter->views.n == 0) {
+        return SLUICE_OK;
+    }
+    if (item->reason != NULL) {
+        sl_views_skip(&filter->views);
+        return SLUICE_OK;
+    }
+    sl_bytes_clear(&filter->viewed);
+    SLUICE_TRY(sl_bytes_append(&filter->viewed, item->wire.data, item->wire.size));
+    if (sl_views_append(&filter->views, &filter->viewed) == SLUICE_E_CLOSED) {
+        return sluice_fail(why, SLUICE_E_IO, "%s: --views has only %llu rows", item->position,
+                           (unsigned long long)filter->views.n);
+    }
+    item->wire = (sluice_span){filter->viewed.data, filter->viewed.size};
+    return SLUICE_OK;
+}
+
 /* Reads until the batch is full, the input would wait, or it ends (CLOSED, or an error). What was
  * read is there in every case. */
 static sluice_status fill_pending(filter_pass *filter, sluice_message *why)
@@ -134,6 +160,7 @@ static sluice_status fill_pending(filter_pass *filter, sluice_message *why)
            (pending->n == 0 || sl_input_ready(filter->input))) {
         sl_input_item item;
         SLUICE_TRY(sl_input_next(filter->input, &item, why));
+        SLUICE_TRY(view_sample(filter, &item, why));
         if (add_item(pending, &item) != SLUICE_OK) {
             return sluice_fail(why, SLUICE_E_NOMEM, "%s: no memory to read it", item.position);
         }
@@ -328,6 +355,11 @@ static sluice_status pass(filter_pass *filter, sluice_message *why)
         sl_progress_tick(&filter->progress, done, total, filter->summary.received,
                          filter->summary.dropped);
     }
+    if (read == SLUICE_E_CLOSED && filter->views.next < filter->views.n) {
+        return sluice_fail(why, SLUICE_E_IO, "--views has %llu rows for %llu samples",
+                           (unsigned long long)filter->views.n,
+                           (unsigned long long)filter->views.next);
+    }
     return read == SLUICE_E_CLOSED ? SLUICE_OK : read;
 }
 
@@ -384,7 +416,11 @@ static sluice_status open_all(filter_pass *filter, const filter_options *options
 {
     SLUICE_TRY(
         sl_input_open(options->inputs, options->n_inputs, options->format, &filter->input, why));
+    if (options->views != NULL) {
+        SLUICE_TRY(sl_views_open(options->views, &filter->views, why));
+    }
     SLUICE_TRY(sluice_engine_open(&filter->config, &filter->engine, why));
+    SLUICE_TRY(sl_references_load(&filter->config, filter->engine, why));
     if (sluice_batch_open(&filter->batch) != SLUICE_OK) {
         return sluice_fail(why, SLUICE_E_NOMEM, "no memory for a batch");
     }
@@ -405,6 +441,8 @@ static void close_all(filter_pass *filter, bool clean)
     sl_output_abandon(&filter->out);
     sl_output_abandon(&filter->verdicts);
     sl_input_close(&filter->input);
+    sl_views_close(&filter->views);
+    sl_bytes_fini(&filter->viewed);
     sl_journal_close(&filter->journal, clean);
     sluice_batch_close(&filter->batch);
     sluice_engine_close(&filter->engine);
@@ -472,7 +510,8 @@ static bool take_option(filter_options *options, int option, char **argv)
         options->json = true;
         return true;
     case OPTION_VIEWS:
-        return refuse_usage("--views: not in this version", "");
+        options->views = optarg;
+        return true;
     case OPTION_STATE:
         options->state = optarg;
         return true;

@@ -370,7 +370,7 @@ class Files(Case):
                                  (["--format", "jsonl", "photos"], 64, "leave --format away"),
                                  (["--format", "images", "a.jsonl"], 64, "neither a folder nor a .tar"),
                                  (["a.txt"], 64, "--format jsonl"),
-                                 (["--views", "v.npy", "a.jsonl"], 64, "not in this version"),
+                                 (["--views", "v.npy", "a.jsonl"], 1, "v.npy"),
                                  (["--format", "csv"], 64, "not csv"), (["--frobnicate"], 64, "unknown"),
                                  (["-o"], 64, "missing"),
                                  (["-o", "a.jsonl", "a.jsonl"], 64, "cannot be written too"),

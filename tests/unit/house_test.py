@@ -21,6 +21,8 @@ FOREIGN = {
     "sluice/v1/": ["decode", "record", "wire", "command"],
     "xxhash.h": ["features", "duplicate", "decide", "wire", "spool", "ingest", "egress", "pipeline", "command"],
     "utf8proc.h": ["features"],
+    "cblas.h": ["influence"],
+    "lapacke.h": ["influence"],
     "libfyaml.h": ["config"],
     "lmdb.h": ["spool"],
     "zmq.h": ["wire", "ingest", "egress", "pipeline", "command"],

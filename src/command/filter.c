@@ -8,67 +8,25 @@
  * Why a batch also ends where the input would wait: behind `tail -f` the verdict of a line is due
  * when the line is there, not 255 lines later. Verdicts do not depend on where batches end. */
 #include "command/command.h"
+#include "command/filter_options.h"
 #include "command/input.h"
 #include "command/journal.h"
 #include "command/output.h"
 #include "command/progress.h"
 #include "command/references.h"
-#include "command/settings.h"
 #include "command/summary.h"
 #include "command/views.h"
 #include "bytes.h"
 #include "record.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #define SL_FILTER_BATCH_SAMPLES 256
 #define SL_FILTER_BATCH_BYTES   ((size_t)1 << 20)
 #define SL_FILTER_REFUSALS_SAID 20
-
-static const char usage[] =
-    "usage: sluice filter [-c FILE] [--set KEY=VALUE]... [--state DIR] [-o OUT]\n"
-    "                     [--verdicts FILE] [--views FILE.npy] [--format jsonl|pb|images]\n"
-    "                     [--bare] [--json] [INPUT...]\n"
-    "\n"
-    "Reads samples (default: standard input), drops duplicates, writes the others.\n"
-    "\n"
-    "  INPUT            .jsonl or .pb (each Sample behind its size), also .gz and .zst; - = "
-    "standard\n"
-    "                   input. A JSONL line has \"text\" and may have id, source, ts, cost, "
-    "encoder,\n"
-    "                   media_type; every other text, number or boolean is an attribute.\n"
-    "                   Instead of text it may have \"image\", a path from its file. A folder or "
-    "a\n"
-    "                   .tar (.tar.gz, .tar.zst) of images: id = path inside, source = its first\n"
-    "                   folder; other files in it are passed over.\n"
-    "  -o OUT           kept and flagged samples as they came, each with its verdict as a member\n"
-    "                   \"sluice\"; default - (standard output); .gz and .zst are compressed\n"
-    "  --bare           without that member\n"
-    "  --verdicts FILE  the verdict of every sample, one JSON object a line, in order of arrival\n"
-    "  --views FILE     embeddings of the samples, row by row: a .npy file of float16 or float32,\n"
-    "                   (N, d), or (N, K, d) for an anchor and K - 1 augmentations\n"
-    "  --format F       jsonl, pb or images, whatever the names say\n"
-    "  --json           the summary as JSON: on standard output, or on standard error where\n"
-    "                   standard output has samples or verdicts\n"
-    "  --state DIR      remember what was seen in DIR, the state of sluice run (one at a time)\n"
-    "  -c, --set        configuration; see sluice check\n"
-    "\n"
-    "Exit codes: 0 done (refused samples are counted, not an error), 1 failed, 64 usage,\n"
-    "78 configuration.\n";
-
-typedef struct filter_options {
-    sl_settings settings;
-    const char *out, *verdicts, *state, *views;
-    sl_input_format format;
-    bool bare, json;
-    const char *const *inputs;
-    uint32_t n_inputs;
-} filter_options;
 
 /* One sample that was read; places in the buffers of its batch. */
 typedef struct pending_item {
@@ -380,38 +338,7 @@ static sluice_status finish(filter_pass *filter, sluice_status status, sluice_me
 /* ---- opening ---- */
 
 /* One file by two names. Devices and pipes take what two write. */
-static bool same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    if (stat(a, &x) != 0 || stat(b, &y) != 0) {
-        return strcmp(a, b) == 0;
-    }
-    return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-/* Writing empties the file first: a name given twice would destroy what it names. */
-static bool names_clash(const filter_options *options)
-{
-    const char *written[2] = {options->out, options->verdicts};
-    for (uint32_t k = 0; k < 2; k++) {
-        for (uint32_t i = 0; written[k] != NULL && i < options->n_inputs; i++) {
-            if (same_file(written[k], options->inputs[i])) {
-                fprintf(stderr, "sluice filter: %s is read and cannot be written too\n",
-                        written[k]);
-                return true;
-            }
-        }
-    }
-    if (options->out != NULL && options->verdicts != NULL &&
-        same_file(options->out, options->verdicts)) {
-        fprintf(stderr, "sluice filter: samples and verdicts cannot both go to %s\n",
-                strcmp(options->out, "-") == 0 ? "standard output" : options->out);
-        return true;
-    }
-    return false;
-}
-
-static sluice_status open_all(filter_pass *filter, const filter_options *options,
+static sluice_status open_all(filter_pass *filter, const sl_filter_options *options,
                               sluice_message *why)
 {
     SLUICE_TRY(
@@ -455,106 +382,13 @@ static void close_all(filter_pass *filter, bool clean)
 
 /* ---- the command line ---- */
 
-enum {
-    OPTION_SET = 256,
-    OPTION_STATE,
-    OPTION_VERDICTS,
-    OPTION_VIEWS,
-    OPTION_FORMAT,
-    OPTION_BARE,
-    OPTION_JSON,
-    OPTION_HELP
-};
-
-static const struct option long_options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"set", required_argument, NULL, OPTION_SET},
-    {"state", required_argument, NULL, OPTION_STATE},
-    {"output", required_argument, NULL, 'o'},
-    {"verdicts", required_argument, NULL, OPTION_VERDICTS},
-    {"views", required_argument, NULL, OPTION_VIEWS},
-    {"format", required_argument, NULL, OPTION_FORMAT},
-    {"bare", no_argument, NULL, OPTION_BARE},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
-};
-
-static bool refuse_usage(const char *what, const char *have)
-{
-    fprintf(stderr, "sluice filter: %s%s\nTry: sluice filter --help\n", what, have);
-    return false;
-}
-
-static bool take_option(filter_options *options, int option, char **argv)
-{
-    switch (option) {
-    case 'c':
-        options->settings.file = optarg;
-        return true;
-    case OPTION_SET:
-        return sl_settings_assign(&options->settings, optarg) || refuse_usage("too many --set", "");
-    case 'o':
-        options->out = optarg;
-        return true;
-    case OPTION_VERDICTS:
-        options->verdicts = optarg;
-        return true;
-    case OPTION_FORMAT:
-        return sl_input_format_of(optarg, &options->format) ||
-               refuse_usage("--format is jsonl or pb, not ", optarg);
-    case OPTION_BARE:
-        options->bare = true;
-        return true;
-    case OPTION_JSON:
-        options->json = true;
-        return true;
-    case OPTION_VIEWS:
-        options->views = optarg;
-        return true;
-    case OPTION_STATE:
-        options->state = optarg;
-        return true;
-    case ':':
-        return refuse_usage("a value is missing behind ", argv[optind - 1]);
-    default:
-        return refuse_usage("unknown option ", argv[optind - 1]);
-    }
-}
-
-/* False: *exit_code says how to end. */
-static bool parse_options(int argc, char **argv, filter_options *options, int *exit_code)
-{
-    int option;
-    *exit_code = SL_EXIT_USAGE;
-    optind = 0; /* another verb may have parsed before */
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":c:o:", long_options, NULL)) != -1) {
-        if (option == OPTION_HELP) {
-            fputs(usage, stdout);
-            *exit_code = SL_EXIT_OK;
-            return false;
-        }
-        if (!take_option(options, option, argv)) {
-            return false;
-        }
-    }
-    options->inputs = (const char *const *)(argv + optind);
-    options->n_inputs = (uint32_t)(argc - optind);
-    bool verdicts_only = options->verdicts != NULL && strcmp(options->verdicts, "-") == 0;
-    if (options->out == NULL && !verdicts_only) {
-        options->out = "-";
-    }
-    return !names_clash(options);
-}
-
-static bool uses_standard_output(const filter_options *options)
+static bool uses_standard_output(const sl_filter_options *options)
 {
     return (options->out != NULL && strcmp(options->out, "-") == 0) ||
            (options->verdicts != NULL && strcmp(options->verdicts, "-") == 0);
 }
 
-static void tell(const filter_pass *filter, const filter_options *options)
+static void tell(const filter_pass *filter, const sl_filter_options *options)
 {
     if (!options->json) {
         sl_summary_print(&filter->summary, filter->engine, stderr);
@@ -566,9 +400,9 @@ static void tell(const filter_pass *filter, const filter_options *options)
 
 int sl_command_filter(int argc, char **argv)
 {
-    filter_options options = {0};
+    sl_filter_options options = {0};
     int exit_code;
-    if (!parse_options(argc, argv, &options, &exit_code)) {
+    if (!sl_filter_options_parse(argc, argv, &options, &exit_code)) {
         return exit_code;
     }
     filter_pass *filter = calloc(1, sizeof *filter);

@@ -5,11 +5,11 @@ set -euo pipefail
 build=(
     gcc cmake ninja-build pkg-config
     libzmq3-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblmdb-dev libxxhash-dev
-    libutf8proc-dev libfyaml-dev libjansson-dev libzstd-dev zlib1g-dev opencc
+    libutf8proc-dev libturbojpeg0-dev libspng-dev libwebp-dev libarchive-dev libfyaml-dev libjansson-dev libzstd-dev zlib1g-dev opencc
     python3 python3-zmq python3-protobuf
 )
 tests=(
-    git libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 python3-pytest python3-numpy python3-venv zstd
+    git libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 python3-pytest python3-numpy python3-pil python3-venv zstd
 )
 
 wanted=("${build[@]}")

@@ -5,6 +5,7 @@
  *                        open sections
  *
  * Why it goes on behind an error: a person mends a file once, not once an error. */
+#include "config_node.h"
 #include "config_value.h"
 #include "config_yaml.h"
 #include "bytes.h"
@@ -233,6 +234,8 @@ static void handle_value(config_walk *walk, const sl_config_item *name, sl_confi
     }
     if (key->type == SL_CONFIG_LITERAL) {
         handle_literal(walk, key, at);
+    } else if (sl_config_node_is(key)) {
+        sl_config_node_read(key, &walk->yaml, at, &walk->config);
     } else if (key->type == SL_CONFIG_SECTION && at->kind == SL_CONFIG_ITEM_MAPPING) {
         open_section(walk, at);
     } else if (key->type == SL_CONFIG_SECTION && at->null) {
@@ -338,11 +341,12 @@ static sluice_status walk_text(config_walk *walk, sluice_span text)
 void sluice_config_default(sluice_config *config)
 {
     memset(config, 0, sizeof *config); /* equal configurations are equal bytes */
+    config->influence.damping.margin = 2;
     SLUICE_ASSERT(sl_config_n_keys <= SL_CONFIG_KEYS);
     for (uint32_t i = 0; i < sl_config_n_keys; i++) {
         const sl_config_key *key = &sl_config_keys[i];
         sl_config_value value;
-        if (key->offset != SL_CONFIG_NO_FIELD) {
+        if (key->offset != SL_CONFIG_NO_FIELD && !sl_config_node_is(key)) {
             SLUICE_ASSERT(sl_config_value_parse(key, sl_span_of(key->initial), &value, NULL));
             sl_config_value_store(key, &value, config);
         }

@@ -4,6 +4,7 @@
  * the key: value                               table; deploy/sluice.yaml is this
  *
  * Parsing the output gives the configuration back: every value is written so that it reads back. */
+#include "config_node.h"
 #include "config_value.h"
 #include "bytes.h"
 
@@ -69,6 +70,9 @@ static sluice_status put_value(const sl_config_key *key, const sluice_config *co
     sl_config_value value;
     if (key->offset == SL_CONFIG_NO_FIELD) {
         return put_text(out, key->initial);
+    }
+    if (sl_config_node_is(key)) {
+        return sl_config_node_print(key, config, out);
     }
     sl_config_value_load(key, config, &value);
     return sl_config_value_print(key, &value, plain, out);

@@ -9,19 +9,24 @@
 #define SL_CONFIG_PATH_BYTES 64       /* of any known key, with its end             */
 
 typedef enum sl_config_type {
-    SL_CONFIG_SECTION,   /* holds other keys                                           */
-    SL_CONFIG_STRING,    /* char[SLUICE_LIMIT_STRING_BYTES]                            */
-    SL_CONFIG_ENDPOINT,  /* the same: tcp://host:port, ipc://path or ""                */
-    SL_CONFIG_ADDRESS,   /* the same: host:port or ""                                  */
-    SL_CONFIG_SWITCH,    /* bool: the second of two words                              */
-    SL_CONFIG_CHOICE,    /* an enum: place in `words`                                  */
-    SL_CONFIG_COUNT32,   /* uint32_t                                                   */
-    SL_CONFIG_COUNT,     /* uint64_t                                                   */
-    SL_CONFIG_SIZE,      /* uint64_t, bytes                                            */
-    SL_CONFIG_DURATION,  /* uint64_t, microseconds                                     */
-    SL_CONFIG_THRESHOLD, /* double; auto = 0                                           */
-    SL_CONFIG_SHINGLE,   /* sluice_shingle; auto = unit 0                              */
-    SL_CONFIG_LITERAL    /* no field: any YAML, compared with the default as written   */
+    SL_CONFIG_SECTION,    /* holds other keys                                           */
+    SL_CONFIG_STRING,     /* char[SLUICE_LIMIT_STRING_BYTES]                            */
+    SL_CONFIG_ENDPOINT,   /* the same: tcp://host:port, ipc://path or ""                */
+    SL_CONFIG_ADDRESS,    /* the same: host:port or ""                                  */
+    SL_CONFIG_SWITCH,     /* bool: the second of two words                              */
+    SL_CONFIG_CHOICE,     /* an enum: place in `words`                                  */
+    SL_CONFIG_COUNT32,    /* uint32_t                                                   */
+    SL_CONFIG_COUNT,      /* uint64_t                                                   */
+    SL_CONFIG_SIZE,       /* uint64_t, bytes                                            */
+    SL_CONFIG_DURATION,   /* uint64_t, microseconds                                     */
+    SL_CONFIG_THRESHOLD,  /* double; auto = 0                                           */
+    SL_CONFIG_SHINGLE,    /* sluice_shingle; auto = unit 0                              */
+    SL_CONFIG_REAL,       /* double                                                     */
+    SL_CONFIG_AUTO32,     /* uint32_t; auto = 0                                         */
+    SL_CONFIG_DAMPING,    /* influence.damping       } config_node.h                    */
+    SL_CONFIG_OFFSETS,    /* influence.expert.refresh                                   */
+    SL_CONFIG_REFERENCES, /* influence.references                                       */
+    SL_CONFIG_LITERAL     /* no field: any YAML, compared with the default as written   */
 } sl_config_type;
 
 typedef enum sl_config_class {

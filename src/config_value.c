@@ -5,6 +5,7 @@
  *
  * Why sizes and durations are whole in their base unit: 1.5GiB is exact, 0.3KiB is a slip. */
 #include "config_value.h"
+#include "config_node.h"
 #include "nearest.h"
 #include "bytes.h"
 
@@ -40,6 +41,11 @@ static const char *const type_names[] = {
     [SL_CONFIG_DURATION] = "a duration such as 90s (ms, s, m, h or d)",
     [SL_CONFIG_THRESHOLD] = "auto or a number",
     [SL_CONFIG_SHINGLE] = "auto, or w, t or c and a number from 1 to 16, such as w3",
+    [SL_CONFIG_REAL] = "a number",
+    [SL_CONFIG_AUTO32] = "auto or a whole number",
+    [SL_CONFIG_DAMPING] = "",
+    [SL_CONFIG_OFFSETS] = "",
+    [SL_CONFIG_REFERENCES] = "",
     [SL_CONFIG_LITERAL] = "",
 };
 
@@ -58,6 +64,8 @@ void sl_config_expected(const sl_config_key *key, sluice_message *expected)
 {
     if (key->words != NULL) {
         list_words(key->words, expected);
+    } else if (sl_config_node_is(key)) {
+        snprintf(expected->text, sizeof expected->text, "%s", sl_config_node_expected(key));
     } else if (key->min != NULL) {
         snprintf(expected->text, sizeof expected->text, "%s, %s to %s", type_names[key->type],
                  key->min, key->max);
@@ -130,17 +138,22 @@ static bool parse_shingle(const char *written, sluice_shingle *shingle)
     return true;
 }
 
+static bool parse_real(const char *written, double *real)
+{
+    const char *allowed = "0123456789.eE-+";
+    char *end;
+    *real = strtod(written, &end);
+    return *end == '\0' && written[0] != '\0' && strspn(written, allowed) == strlen(written) &&
+           isfinite(*real);
+}
+
 static bool parse_threshold(const char *written, double *real)
 {
     if (strcmp(written, "auto") == 0) {
         *real = 0;
         return true;
     }
-    const char *allowed = "0123456789.eE-+";
-    char *end;
-    *real = strtod(written, &end);
-    return *end == '\0' && written[0] != '\0' && strspn(written, allowed) == strlen(written) &&
-           *real > 0 && *real <= 1;
+    return parse_real(written, real) && *real > 0 && *real <= 1;
 }
 
 static bool has_port(const char *written)
@@ -193,8 +206,11 @@ static bool parse_typed(const sl_config_key *key, const char *written, sl_config
         return parse_threshold(written, &value->real);
     case SL_CONFIG_SHINGLE:
         return parse_shingle(written, &value->shingle);
-    case SL_CONFIG_SECTION:
-    case SL_CONFIG_LITERAL:
+    case SL_CONFIG_REAL:
+        return parse_real(written, &value->real);
+    case SL_CONFIG_AUTO32:
+        return strcmp(written, "auto") == 0 || parse_whole(written, &value->number);
+    default:
         break;
     }
     return false;
@@ -204,12 +220,13 @@ static bool inside_range(const sl_config_key *key, const sl_config_value *value)
 {
     sl_config_value low = {0};
     sl_config_value high = {0};
-    bool automatic = key->type == SL_CONFIG_THRESHOLD && value->real <= 0;
+    bool automatic = (key->type == SL_CONFIG_THRESHOLD && value->real <= 0) ||
+                     (key->type == SL_CONFIG_AUTO32 && strcmp(value->text, "auto") == 0);
     if (key->min == NULL || automatic) {
         return true;
     }
     SLUICE_ASSERT(parse_typed(key, key->min, &low) && parse_typed(key, key->max, &high));
-    if (key->type == SL_CONFIG_THRESHOLD) {
+    if (key->type == SL_CONFIG_THRESHOLD || key->type == SL_CONFIG_REAL) {
         return value->real >= low.real && value->real <= high.real;
     }
     return value->number >= low.number && value->number <= high.number;
@@ -288,6 +305,7 @@ bool sl_config_value_equal(const sl_config_key *key, const sl_config_value *a,
     case SL_CONFIG_ADDRESS:
         return strcmp(a->text, b->text) == 0;
     case SL_CONFIG_THRESHOLD:
+    case SL_CONFIG_REAL:
         return fabs(a->real - b->real) <= 0;
     case SL_CONFIG_SHINGLE:
         return a->shingle.unit == b->shingle.unit && a->shingle.n == b->shingle.n;
@@ -312,6 +330,7 @@ void sl_config_value_store(const sl_config_key *key, const sl_config_value *valu
         break;
     case SL_CONFIG_CHOICE: /* every enum of the configuration is an unsigned int */
     case SL_CONFIG_COUNT32:
+    case SL_CONFIG_AUTO32:
         memcpy(field, &number, sizeof number);
         break;
     case SL_CONFIG_COUNT:
@@ -320,13 +339,13 @@ void sl_config_value_store(const sl_config_key *key, const sl_config_value *valu
         memcpy(field, &value->number, sizeof value->number);
         break;
     case SL_CONFIG_THRESHOLD:
+    case SL_CONFIG_REAL:
         memcpy(field, &value->real, sizeof value->real);
         break;
     case SL_CONFIG_SHINGLE:
         memcpy(field, &value->shingle, sizeof value->shingle);
         break;
-    case SL_CONFIG_SECTION:
-    case SL_CONFIG_LITERAL:
+    default:
         SLUICE_ASSERT(false && "a key without a field");
     }
 }
@@ -348,6 +367,7 @@ void sl_config_value_load(const sl_config_key *key, const sluice_config *config,
         break;
     case SL_CONFIG_CHOICE:
     case SL_CONFIG_COUNT32:
+    case SL_CONFIG_AUTO32:
         memcpy(&number, field, sizeof number);
         value->number = number;
         break;
@@ -357,13 +377,13 @@ void sl_config_value_load(const sl_config_key *key, const sluice_config *config,
         memcpy(&value->number, field, sizeof value->number);
         break;
     case SL_CONFIG_THRESHOLD:
+    case SL_CONFIG_REAL:
         memcpy(&value->real, field, sizeof value->real);
         break;
     case SL_CONFIG_SHINGLE:
         memcpy(&value->shingle, field, sizeof value->shingle);
         break;
-    case SL_CONFIG_SECTION:
-    case SL_CONFIG_LITERAL:
+    default:
         SLUICE_ASSERT(false && "a key without a field");
     }
 }
@@ -433,6 +453,11 @@ sluice_status sl_config_value_print(const sl_config_key *key, const sl_config_va
         return print_scaled(value->number, plain ? &none : size_units, out);
     case SL_CONFIG_DURATION:
         return print_scaled(value->number, plain ? &none : duration_units, out);
+    case SL_CONFIG_REAL:
+        return print_real(value->real, out);
+    case SL_CONFIG_AUTO32:
+        return value->number > 0 ? print_scaled(value->number, &none, out)
+                                 : sl_bytes_append(out, "auto", 4);
     case SL_CONFIG_THRESHOLD:
         return value->real > 0 ? print_real(value->real, out) : sl_bytes_append(out, "auto", 4);
     case SL_CONFIG_SHINGLE:

@@ -1,26 +1,33 @@
 /* engine.c - the order of the stages, and the one apply.
  *
- *   batch -> [ probe -> judge -> apply ] a sample at a time -> verdicts
+ *   batch -> slices of offsets 0..63, 64..127, ... -> score a slice
+ *                                                  -> [ probe -> judge -> apply ] a sample at a
+ * time
  *
  * Why a sample at a time: the second of two copies in one message must find the first. What may run
- * ahead without changing an answer (features, prefetch) does; what decides does not. */
+ * ahead without changing an answer (features, prefetch, scores) does; what decides does not.
+ * Why slices: scores read only what was frozen at the end of the last block, and are made by
+ * products of 64 rows, a row for each offset modulo 64 (design 2). */
 #include "sluice/engine.h"
 #include "arena.h"
 #include "bytes.h"
 #include "decide/decide.h"
 #include "decide/portfolio.h"
 #include "duplicate/duplicate.h"
+#include "influence/influence.h"
 
 #include <stdlib.h>
 
 #define CHECKPOINT_MAGIC   UINT32_C(0x50434c53) /* "SLCP" */
-#define CHECKPOINT_VERSION 1
+#define CHECKPOINT_VERSION 2                    /* 1: no influence */
+#define SLICE_SAMPLES      64                   /* offsets that are scored at once */
 #define PREFETCH_SAMPLES   8 /* ahead of the probe: their lines are on their way at once */
 
 struct sluice_engine {
     sluice_config config;
     sl_duplicate *duplicate;
     sl_portfolio *portfolio;
+    sl_influence *influence;
     uint64_t next_offset;
     uint64_t rows_end; /* samples below are remembered by their rows, or forgotten */
 };
@@ -38,6 +45,9 @@ sluice_status sluice_engine_open(const sluice_config *config, sluice_engine **ou
     if (status == SLUICE_OK) {
         status = sl_portfolio_open(&engine->portfolio);
     }
+    if (status == SLUICE_OK) {
+        status = sl_influence_open(config, &engine->influence, why);
+    }
     if (status != SLUICE_OK) {
         sluice_engine_close(&engine);
         return status;
@@ -51,6 +61,7 @@ void sluice_engine_close(sluice_engine **engine_p)
     if (*engine_p != NULL) {
         sl_duplicate_close(&(*engine_p)->duplicate);
         sl_portfolio_close(&(*engine_p)->portfolio);
+        sl_influence_close(&(*engine_p)->influence);
         free(*engine_p);
         *engine_p = NULL;
     }
@@ -71,9 +82,9 @@ static void copy_names(sl_arena *arena, sluice_match *match)
         copied); /* no memory: nothing was acknowledged yet, so ending here loses nothing */
 }
 
-static void run_sample(sluice_engine *engine, sl_arena *arena, sluice_sample *sample)
+/* False if it came before: it keeps its first offset and verdict. */
+static bool run_sample(sluice_engine *engine, sl_arena *arena, sluice_sample *sample)
 {
-    sample->offset = engine->next_offset;
     sl_duplicate_probe(engine->duplicate, sample, &sample->match);
     if (sample->match.redelivered) {
         /* Rows are of kept samples without a finding (the default policy), so this is the verdict
@@ -81,26 +92,96 @@ static void run_sample(sluice_engine *engine, sl_arena *arena, sluice_sample *sa
         sample->offset = sample->match.of_offset;
         sample->match = (sluice_match){.redelivered = true, .of_offset = sample->offset};
         sl_decide_judge(&sample->match, &sample->verdict);
-        return;
+        return false;
     }
     if (sample->match.method != SLUICE_METHOD_NONE) {
         copy_names(arena, &sample->match);
     }
     sl_decide_judge(&sample->match, &sample->verdict);
     sluice_engine_apply(engine, sample);
+    return true;
+}
+
+static bool is_refused(const sluice_sample *sample)
+{
+    return sample->verdict.decision == SLUICE_REFUSE;
+}
+
+static void refuse(sluice_sample *sample, const char *reason)
+{
+    sample->verdict.decision = SLUICE_REFUSE;
+    sample->verdict.reasons[0] = reason;
+    sample->verdict.n_reasons = 1;
+    sample->verdict.text = strcmp(reason, "too_many_encoders") == 0
+                               ? "4 encoders are known already; influence takes no more"
+                               : "this encoder's views had another dimension before";
+}
+
+static bool is_redelivered(const sluice_engine *engine, const sluice_sample *sample)
+{
+    sluice_match match;
+    sl_duplicate_probe(engine->duplicate, sample, &match);
+    return match.redelivered;
+}
+
+/* Gives offsets to the samples from `first` on, as if all were new, up to the end of the slice of
+ * 64; returns the end. It also ends before a sample that came before, which would take a place that
+ * it does not get. */
+static uint32_t open_slice(sluice_engine *engine, sluice_batch *batch, uint32_t first,
+                           uint16_t i_source[])
+{
+    uint64_t next = engine->next_offset;
+    uint32_t i = first;
+    while (i < batch->n_samples && i - first < SLICE_SAMPLES) {
+        sluice_sample *sample = &batch->samples[i];
+        const char *reason =
+            is_refused(sample) ? NULL : sl_influence_admit(engine->influence, sample);
+        if (reason != NULL) {
+            refuse(sample, reason);
+        }
+        sample->offset = is_refused(sample) ? UINT64_MAX : next;
+        if (sample->views.n_views > 0 && !is_refused(sample) && is_redelivered(engine, sample)) {
+            if (i == first) {
+                sample->views.n_views = 0; /* not scored again */
+                return i + 1;
+            }
+            return i;
+        }
+        uint32_t source = sl_portfolio_find(engine->portfolio, sample->source);
+        i_source[i - first] = source <= SLUICE_LIMIT_SOURCES ? (uint16_t)source : UINT16_MAX;
+        next += is_refused(sample) ? 0 : 1;
+        i++;
+        if (next % SLICE_SAMPLES == 0 && next > engine->next_offset) {
+            break;
+        }
+    }
+    return i;
+}
+
+/* Judges the samples of an open slice; returns where the next one starts. A sample that came before
+ * ends it: those behind it take other places than they were given. */
+static uint32_t run_slice(sluice_engine *engine, sluice_batch *batch, uint32_t first, uint32_t end)
+{
+    for (uint32_t i = first; i < end; i++) {
+        if (i + PREFETCH_SAMPLES < batch->n_samples) {
+            sl_duplicate_prefetch(engine->duplicate, &batch->samples[i + PREFETCH_SAMPLES]);
+        }
+        if (!is_refused(&batch->samples[i]) &&
+            !run_sample(engine, batch->arena, &batch->samples[i])) {
+            return i + 1;
+        }
+    }
+    return end;
 }
 
 void sluice_engine_run(sluice_engine *engine, sluice_batch *batch)
 {
-    for (uint32_t i = 0; i < batch->n_samples; i++) {
-        if (i + PREFETCH_SAMPLES < batch->n_samples) {
-            sl_duplicate_prefetch(engine->duplicate, &batch->samples[i + PREFETCH_SAMPLES]);
-        }
-        if (batch->samples[i].verdict.decision == SLUICE_REFUSE) {
-            batch->samples[i].offset = UINT64_MAX;
-        } else {
-            run_sample(engine, batch->arena, &batch->samples[i]);
-        }
+    uint16_t i_source[SLICE_SAMPLES];
+    uint32_t i = 0;
+    while (i < batch->n_samples) {
+        uint32_t end = open_slice(engine, batch, i, i_source);
+        sl_influence_score(engine->influence, batch->samples + i, end - i, i_source, batch->arena);
+        i = run_slice(engine, batch, i, end);
     }
 }
 
@@ -111,7 +192,12 @@ void sluice_engine_apply(sluice_engine *engine, const sluice_sample *sample)
         sl_duplicate_apply(engine->duplicate, sample);
     }
     sl_portfolio_apply(engine->portfolio, sample);
+    sl_influence_apply(engine->influence, sample,
+                       (uint16_t)sl_portfolio_find(engine->portfolio, sample->source));
     engine->next_offset++;
+    if (engine->next_offset % SLUICE_BLOCK_SAMPLES == 0) {
+        sl_influence_freeze(engine->influence, engine->next_offset);
+    }
 }
 
 uint64_t sluice_engine_next_offset(const sluice_engine *engine)
@@ -122,13 +208,13 @@ uint64_t sluice_engine_next_offset(const sluice_engine *engine)
 sluice_row_mark sluice_engine_row_mark(const sluice_engine *engine)
 {
     sl_durable_from from = sl_duplicate_row_from(engine->duplicate);
-    return (sluice_row_mark){.exact = from.exact, .text = from.text};
+    return (sluice_row_mark){.exact = from.exact, .text = from.text, .image = from.image};
 }
 
 sluice_status sluice_engine_row_write(const sluice_engine *engine, const sluice_row_mark *mark,
                                       const sluice_sample *sample, sluice_bytes *out)
 {
-    sl_durable_from from = {.exact = mark->exact, .text = mark->text};
+    sl_durable_from from = {.exact = mark->exact, .text = mark->text, .image = mark->image};
     return sl_duplicate_row_write(engine->duplicate, &from, sample, out);
 }
 
@@ -154,12 +240,51 @@ bool sluice_engine_forget(sluice_engine *engine, uint64_t offset)
     return sl_duplicate_forget(engine->duplicate, offset);
 }
 
+bool sluice_engine_refresh(sluice_engine *engine)
+{
+    return sl_influence_refresh(engine->influence);
+}
+
+bool sluice_engine_refresh_waits(const sluice_engine *engine)
+{
+    return sl_influence_refresh_waits(engine->influence);
+}
+
+sluice_status sluice_engine_reference_batch(sluice_engine *engine, const char *name,
+                                            sluice_span bytes, sluice_message *why)
+{
+    sluice_batch *batch;
+    SLUICE_TRY(sluice_batch_open(&batch));
+    sluice_status status = sluice_batch_decode(batch, bytes, why);
+    for (uint32_t i = 0; i < batch->n_samples && status == SLUICE_OK; i++) {
+        status = is_refused(&batch->samples[i])
+                     ? SLUICE_E_BADSAMPLE
+                     : sl_influence_reference_add(engine->influence, name, &batch->samples[i]);
+        if (status != SLUICE_OK) {
+            (void)sluice_fail(why, status, "reference %s: sample %u cannot be used", name, i + 1);
+        }
+    }
+    sluice_batch_close(&batch);
+    return status;
+}
+
 sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out)
 {
+    sluice_bytes portfolio = {0};
     SLUICE_TRY(sl_bytes_put_u32(out, CHECKPOINT_MAGIC));
     SLUICE_TRY(sl_bytes_put_u32(out, CHECKPOINT_VERSION));
     SLUICE_TRY(sl_bytes_put_u64(out, engine->next_offset));
-    return sl_portfolio_save(engine->portfolio, out);
+    sluice_status status = sl_portfolio_save(engine->portfolio, &portfolio);
+    status = status == SLUICE_OK ? sl_bytes_put_u64(out, portfolio.size) : status;
+    status = status == SLUICE_OK ? sl_bytes_append(out, portfolio.data, portfolio.size) : status;
+    sl_bytes_fini(&portfolio);
+    SLUICE_TRY(status);
+    return sl_influence_save(engine->influence, out);
+}
+
+static sluice_span rest_of(const sl_reader *reader)
+{
+    return (sluice_span){reader->at, (size_t)(reader->end - reader->at)};
 }
 
 sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
@@ -168,11 +293,19 @@ sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
     uint32_t magic = sl_reader_u32(&reader);
     uint32_t version = sl_reader_u32(&reader);
     uint64_t next_offset = sl_reader_u64(&reader);
-    if (reader.bad || magic != CHECKPOINT_MAGIC || version != CHECKPOINT_VERSION) {
+    if (reader.bad || magic != CHECKPOINT_MAGIC || version < 1 || version > CHECKPOINT_VERSION) {
         return SLUICE_E_CORRUPT;
     }
-    sluice_span rest = {reader.at, (size_t)(reader.end - reader.at)};
-    SLUICE_TRY(sl_portfolio_load(engine->portfolio, rest));
+    sluice_span portfolio = rest_of(&reader);
+    if (version > 1) {
+        uint64_t size = sl_reader_u64(&reader);
+        portfolio = sl_reader_span(&reader, (size_t)size);
+        if (reader.bad) {
+            return SLUICE_E_CORRUPT;
+        }
+        SLUICE_TRY(sl_influence_load(engine->influence, rest_of(&reader)));
+    }
+    SLUICE_TRY(sl_portfolio_load(engine->portfolio, portfolio));
     engine->next_offset = next_offset;
     return SLUICE_OK;
 }

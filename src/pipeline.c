@@ -11,6 +11,7 @@
  * each committer   the one that writes; what has come meanwhile is the next transaction egress
  * sockets of consumers; its progress goes through estimator and committer as well, so that one
  * thread writes and everything has one order
+ * refresh     makes new eigenbases of influence, at low priority; the estimator publishes them
  *
  * Why a failed commit ends the process: memory is ahead of the disk by then, nothing of that was
  * acknowledged, and a restart begins from what is durable. */
@@ -26,6 +27,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -49,6 +51,10 @@ struct sl_pipeline {
     sl_ring *to_features, *to_estimator, *to_committer, *ingest_done, *egress_done;
     pthread_mutex_t featured_mutex;
     pthread_cond_t featured;
+    pthread_mutex_t refresh_mutex;
+    pthread_cond_t refresh;
+    bool refresh_waits, refresh_ends;
+    pthread_t refresh_thread;
     sl_key server_key;
     sl_auth *auth; /* NULL: no CURVE */
     pthread_t auth_thread, ingest_thread, egress_thread, estimator_thread, committer_thread;
@@ -125,6 +131,36 @@ static void *run_features(void *context)
     return NULL;
 }
 
+/* --- refresh: what influence can make beside the stream --- */
+
+static void *run_refresh(void *context)
+{
+    sl_pipeline *pipeline = context;
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), 10);
+    pthread_mutex_lock(&pipeline->refresh_mutex);
+    while (!pipeline->refresh_ends) {
+        if (!pipeline->refresh_waits) {
+            pthread_cond_wait(&pipeline->refresh, &pipeline->refresh_mutex);
+            continue;
+        }
+        pipeline->refresh_waits = false;
+        pthread_mutex_unlock(&pipeline->refresh_mutex);
+        (void)sluice_engine_refresh(pipeline->engine);
+        pthread_mutex_lock(&pipeline->refresh_mutex);
+    }
+    pthread_mutex_unlock(&pipeline->refresh_mutex);
+    return NULL;
+}
+
+static void call_refresh(sl_pipeline *pipeline, bool end)
+{
+    pthread_mutex_lock(&pipeline->refresh_mutex);
+    pipeline->refresh_waits = true;
+    pipeline->refresh_ends = end;
+    pthread_cond_signal(&pipeline->refresh);
+    pthread_mutex_unlock(&pipeline->refresh_mutex);
+}
+
 /* --- estimator: sequences, verdicts --- */
 
 /* Whether the message continues its producer; how many of its samples were taken before. */
@@ -185,6 +221,9 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
             fresh.samples[i].i_producer = job->i_producer;
         }
         sluice_engine_run(pipeline->engine, &fresh);
+        if (sluice_engine_refresh_waits(pipeline->engine)) {
+            call_refresh(pipeline, false);
+        }
         uint64_t end = job->sequence + job->batch->n_samples;
         row->next_sequence = end > row->next_sequence ? end : row->next_sequence;
         count_job(pipeline, job, row);
@@ -342,7 +381,8 @@ static sluice_status start_thread(pthread_t *thread, void *(*run)(void *), sl_pi
     return SLUICE_OK;
 }
 
-static sluice_status open_state(sl_pipeline *pipeline, sluice_message *why)
+static sluice_status open_state(sl_pipeline *pipeline, const sluice_bytes *references,
+                                sluice_message *why)
 {
     const sluice_config *config = &pipeline->config;
     sluice_bytes lines = {0};
@@ -355,6 +395,11 @@ static sluice_status open_state(sl_pipeline *pipeline, sluice_message *why)
 
     int64_t started_us = clock_us(CLOCK_MONOTONIC);
     SLUICE_TRY(sluice_engine_open(config, &pipeline->engine, why));
+    for (uint32_t r = 0; r < config->influence.n_references; r++) {
+        sluice_span set = {references[r].data, references[r].size};
+        SLUICE_TRY(sluice_engine_reference_batch(pipeline->engine,
+                                                 config->influence.reference[r].name, set, why));
+    }
     sluice_engine_touch(pipeline->engine);
     SLUICE_TRY(sl_store_restore(pipeline->spool, pipeline->engine, &pipeline->arrived_us, why));
     SLUICE_TRY(sl_producers_open(&pipeline->producers));
@@ -424,6 +469,7 @@ static sluice_status start_threads(sl_pipeline *pipeline, sluice_message *why)
     }
     SLUICE_TRY(
         start_thread(&pipeline->committer_thread, run_committer, pipeline, "committer", why));
+    SLUICE_TRY(start_thread(&pipeline->refresh_thread, run_refresh, pipeline, "refresh", why));
     SLUICE_TRY(
         start_thread(&pipeline->estimator_thread, run_estimator, pipeline, "estimator", why));
     SLUICE_TRY(start_thread(&pipeline->egress_thread, run_egress, pipeline, "egress", why));
@@ -432,7 +478,8 @@ static sluice_status start_threads(sl_pipeline *pipeline, sluice_message *why)
     return SLUICE_OK;
 }
 
-sluice_status sl_pipeline_open(const sluice_config *config, sl_pipeline **out, sluice_message *why)
+sluice_status sl_pipeline_open(const sluice_config *config, const sluice_bytes *references,
+                               sl_pipeline **out, sluice_message *why)
 {
     *out = NULL;
     sl_pipeline *pipeline = calloc(1, sizeof *pipeline);
@@ -442,7 +489,9 @@ sluice_status sl_pipeline_open(const sluice_config *config, sl_pipeline **out, s
     pipeline->config = *config;
     pthread_mutex_init(&pipeline->featured_mutex, NULL);
     pthread_cond_init(&pipeline->featured, NULL);
-    sluice_status status = open_state(pipeline, why);
+    pthread_mutex_init(&pipeline->refresh_mutex, NULL);
+    pthread_cond_init(&pipeline->refresh, NULL);
+    sluice_status status = open_state(pipeline, references, why);
     if (status == SLUICE_OK) {
         status = open_services(pipeline, why);
     }
@@ -472,6 +521,8 @@ static void stop_threads(sl_pipeline *pipeline)
     }
     sl_ring_end(pipeline->to_estimator);
     pthread_join(pipeline->estimator_thread, NULL);
+    call_refresh(pipeline, true);
+    pthread_join(pipeline->refresh_thread, NULL);
     sl_ring_end(pipeline->to_committer);
     pthread_join(pipeline->committer_thread, NULL);
     sl_bytes_fini(&pipeline->last.checkpoint);
@@ -505,6 +556,8 @@ void sl_pipeline_close(sl_pipeline **pipeline_p)
     sl_producers_close(&pipeline->producers);
     sluice_engine_close(&pipeline->engine);
     sl_spool_close(&pipeline->spool);
+    pthread_cond_destroy(&pipeline->refresh);
+    pthread_mutex_destroy(&pipeline->refresh_mutex);
     pthread_cond_destroy(&pipeline->featured);
     pthread_mutex_destroy(&pipeline->featured_mutex);
     free(pipeline);

@@ -7,8 +7,12 @@
 typedef struct sl_pipeline sl_pipeline;
 
 /* Opens the state, rebuilds the index, binds the sockets and starts the threads: when it returns OK
- * the filter is ready. Borrows config. */
-SLUICE_MUST_USE sluice_status sl_pipeline_open(const sluice_config *config, sl_pipeline **out,
+ * the filter is ready. Borrows config.
+ *
+ * references  Borrows [SLUICE_LIMIT_REFERENCES] encoded Batches: the sets of influence.references
+ *             that lie in files; empty for the others. */
+SLUICE_MUST_USE sluice_status sl_pipeline_open(const sluice_config *config,
+                                               const sluice_bytes *references, sl_pipeline **out,
                                                sluice_message *why);
 
 /* Drains: what was taken is judged, durable and acknowledged; then a checkpoint; then everything is

@@ -12,11 +12,13 @@
  * A redelivered sample has the offset of its first arrival and no duplicate: it is not a duplicate
  * of itself. A refused one has neither. */
 #include "record.h"
+#include "record_influence.h"
 
 #include "arena.h"
 #include "bytes.h"
 #include "decode/annotate.h"
 #include "decode/sample_fields.h"
+#include "decode/tensor.h"
 #include "decode/unpack.h"
 
 #include <inttypes.h>
@@ -38,6 +40,7 @@ typedef struct record {
     sluice_span of, of_source;
     float similarity;
     sluice_method method;
+    sluice_scores scores;
 } record;
 
 static const char *const decision_names[SLUICE_N_DECISIONS] = {"keep", "flag", "drop", "refuse"};
@@ -77,6 +80,7 @@ static record record_of_sample(const sluice_sample *sample)
         .of_source = match->of_source,
         .similarity = without_sign_of_zero(match->similarity),
         .method = match->method,
+        .scores = refused || match->redelivered ? (sluice_scores){.n_toward = 0} : sample->scores,
     };
 }
 
@@ -101,6 +105,7 @@ static bool record_of_unpacked(const annotation *from, const sl_sample_fields *f
         out->similarity = from->duplicate->similarity;
         out->method = (sluice_method)from->duplicate->method;
     }
+    sl_record_influence_unpack(from->influence, &out->scores);
     int decision = (int)from->decision - 1;
     out->decision = (sluice_decision)decision;
     return decision >= 0 && decision < SLUICE_N_DECISIONS;
@@ -136,6 +141,7 @@ sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out)
     record from = record_of_sample(sample);
     annotation packed = SLUICE__V1__ANNOTATION__INIT;
     Sluice__V1__Duplicate duplicate = SLUICE__V1__DUPLICATE__INIT;
+    sl_record_influence influence;
     if (from.has_offset) {
         packed.offset_or_null_case = SLUICE__V1__ANNOTATION__OFFSET_OR_NULL_OFFSET;
         packed.offset = from.offset;
@@ -151,6 +157,7 @@ sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out)
         duplicate.method = (Sluice__V1__Duplicate__Method)from.method;
         packed.duplicate = &duplicate;
     }
+    packed.influence = sl_record_influence_pack(&from.scores, &influence);
     return sl_annotate(&packed, out);
 }
 
@@ -357,7 +364,9 @@ static sluice_status put_record(sluice_bytes *out, const record *from)
     SLUICE_TRY(put_float(out, from->weight));
     SLUICE_TRY(put_text(out, ", \"duplicate\": "));
     SLUICE_TRY(put_duplicate(out, from));
-    return put_text(out, ", \"influence\": null}");
+    SLUICE_TRY(put_text(out, ", \"influence\": "));
+    SLUICE_TRY(sl_record_influence_json(&from->scores, out));
+    return put_text(out, "}");
 }
 
 /* The record of the last annotation; null if there is none. */
@@ -544,6 +553,7 @@ sluice_status sl_record_sample_of_wire(sluice_span annotated_sample, sluice_aren
                   .of_offset = from.has_duplicate ? UINT64_MAX : 0,
                   .of_id = from.of,
                   .of_source = from.of_source},
+        .scores = from.scores,
         .verdict = {.decision = from.decision,
                     .weight = from.weight,
                     .n_reasons = (uint32_t)from.n_reasons},
@@ -551,5 +561,21 @@ sluice_status sl_record_sample_of_wire(sluice_span annotated_sample, sluice_aren
     for (uint32_t i = 0; i < out->verdict.n_reasons; i++) {
         out->verdict.reasons[i] = from.reasons[i];
     }
+    /* What an older version accepted with views that are none now has no views. */
+    if (!sl_views_read(&fields, arena, &out->views, &refusal)) {
+        out->views.n_views = 0;
+    }
     return SLUICE_OK;
+}
+
+/* --- for record_influence.c --- */
+
+sluice_status sl_record_put_string(sluice_bytes *out, sluice_span span)
+{
+    return put_string(out, span);
+}
+
+sluice_status sl_record_put_float(sluice_bytes *out, float value)
+{
+    return put_float(out, value);
 }

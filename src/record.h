@@ -23,8 +23,8 @@ SLUICE_MUST_USE sluice_status sl_record_jsonl_of_wire(sluice_span annotated_samp
                                                       sluice_bytes *out);
 
 /* The value behind an annotated sample's bytes, as it was judged by the last filter: its fields,
- * offset, verdict and match. Not on the wire and so not here: match.of_offset (UINT64_MAX),
- * features, arrival and producer. BADSAMPLE without an annotation.
+ * offset, verdict, match, scores and views. Not on the wire and so not here: match.of_offset
+ * (UINT64_MAX), features, arrival and producer. BADSAMPLE without an annotation.
  *
  * annotated_sample  Borrows: spans of `out` lie in it.
  * arena             Lends the rest; reset by the caller, with room for 4 x the size at least. */

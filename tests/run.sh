@@ -53,6 +53,7 @@ bench)
 quality)
     build release
     /usr/bin/python3 tests/quality/measure.py --write
+    /usr/bin/python3 tests/quality/images.py --write
     ;;
 fuzz)
     # What is found stays in build/fuzz: crash-NAME, and the grown corpus, from which a few belong into tests/fuzz/corpus.

@@ -15,6 +15,45 @@ typedef struct sluice_shingle {
 
 typedef enum sluice_tristate { SLUICE_AUTO, SLUICE_NO, SLUICE_YES } sluice_tristate;
 
+typedef enum sluice_image_profile {
+    SLUICE_IMAGE_COPIES, /* the same picture saved again: size, quality, format, tone          */
+    SLUICE_IMAGE_ALIKE,  /* also another crop or exposure, at the price of look-alikes         */
+    SLUICE_N_IMAGE_PROFILES
+} sluice_image_profile;
+
+#define SLUICE_LIMIT_REFRESHES 32
+
+/* One entry of influence.references: `source` and `samples`, or `path` and perhaps `views`. */
+typedef struct sluice_reference {
+    char name[64];
+    char source[SLUICE_LIMIT_STRING_BYTES];
+    char path[SLUICE_LIMIT_STRING_BYTES];
+    char views[SLUICE_LIMIT_STRING_BYTES];
+    uint32_t samples;
+} sluice_reference;
+
+typedef struct sluice_influence_config {
+    bool enabled;
+    uint64_t half_life; /* samples; 0 = never forget                         */
+    struct {
+        double margin;   /* mu = margin |min Lambda_H| at warm-up; 0: relative is used */
+        double relative; /* mu = relative x mean eigenvalue                   */
+    } damping;
+    uint32_t n_references;
+    sluice_reference reference[SLUICE_LIMIT_REFERENCES];
+    struct {
+        uint32_t adapter; /* 0 step, 1 fixed                                  */
+        uint32_t warmup;  /* samples; 0 = auto                                */
+        uint32_t n_refresh;
+        uint64_t refresh[SLUICE_LIMIT_REFRESHES]; /* offsets, ascending; none = auto */
+        uint64_t refresh_lag;                     /* blocks                          */
+        double ridge;
+        uint32_t rank;       /* 0 = auto                                             */
+        double bound_sample; /* 0 = off                                              */
+        double bound_source; /* 0 = off                                              */
+    } expert;
+} sluice_influence_config;
+
 typedef struct sluice_config {
     char name[SLUICE_LIMIT_STRING_BYTES];
     char state[SLUICE_LIMIT_STRING_BYTES]; /* directory of the LMDB environment          */
@@ -42,7 +81,13 @@ typedef struct sluice_config {
         sluice_shingle text_shingle;       /* unit 0 = the profile's                     */
         double text_threshold;             /* 0 = the profile's; else (0, 1]             */
         sluice_tristate text_fold_chinese; /* Traditional to Simplified; AUTO = profile's */
+        uint64_t image_memory;             /* bytes                                      */
+        sluice_image_profile image_profile;
+        double image_threshold;     /* 0 = the profile's; else share of equal bits (.5, 1] */
+        uint32_t image_min_quality; /* 0..100; less is not compared               */
     } duplicate;
+    uint32_t encoder; /* 0 upstream, 1 none */
+    sluice_influence_config influence;
     struct {
         uint64_t max_bytes; /* of the log                                 */
         bool sync_os;       /* sync: os                                   */

@@ -51,7 +51,7 @@ uint64_t sluice_engine_next_offset(const sluice_engine *engine);
 /* How far back the index reached when some batch had been judged: the oldest offset that each
  * method remembered. The rows of that batch carry it. */
 typedef struct sluice_row_mark {
-    uint64_t exact, text;
+    uint64_t exact, text, image;
 } sluice_row_mark;
 sluice_row_mark sluice_engine_row_mark(const sluice_engine *engine);
 
@@ -75,7 +75,18 @@ uint64_t sluice_engine_oldest_row(const sluice_engine *engine);
 /* Erases what is remembered of the sample at `offset`; false if nothing was. */
 bool sluice_engine_forget(sluice_engine *engine, uint64_t offset);
 
-/* Small state (counts by source) as a checkpoint; the index is not in it (rows are). */
+/* Makes a refresh of influence that waits; false if none did. Any one thread, beside run and apply:
+ * it takes the work off them and changes no score. Nobody need call it. */
+bool sluice_engine_refresh(sluice_engine *engine);
+bool sluice_engine_refresh_waits(const sluice_engine *engine); /* the thread of run */
+
+/* The samples (an encoded Batch) of a reference set that the configuration names with a path,
+ * before any run. BADSAMPLE: one is refused or has fewer than two views, or others than those
+ * before it. CONFIG: no such set, or it is full. */
+SLUICE_MUST_USE sluice_status sluice_engine_reference_batch(sluice_engine *engine, const char *name,
+                                                            sluice_span batch, sluice_message *why);
+
+/* Small state (counts by source, influence) as a checkpoint; the index is not in it (rows are). */
 SLUICE_MUST_USE sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out);
 SLUICE_MUST_USE sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint);
 

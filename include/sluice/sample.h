@@ -19,6 +19,14 @@
 #define SLUICE_LIMIT_BATCH_SAMPLES 4096        /* one wire message                              */
 #define SLUICE_LIMIT_REASONS       8           /* a verdict                                     */
 #define SLUICE_SKETCH_COORDINATES  128         /* bytes of a set sketch                         */
+#define SLUICE_IMAGE_BITS          495         /* of an image signature                         */
+#define SLUICE_IMAGE_BYTES         64          /* that hold them                                */
+#define SLUICE_IMAGE_COLOURS       32          /* bytes of the mean colours of an image         */
+#define SLUICE_LIMIT_VIEWS         8           /* a sample: an anchor and its augmentations     */
+#define SLUICE_LIMIT_DIMENSION     8192        /* of an embedding or activation                 */
+#define SLUICE_LIMIT_ENCODERS      4    /* encoder, shape and number of views; beyond: refused */
+#define SLUICE_LIMIT_REFERENCES    8    /* sets toward which influence is measured       */
+#define SLUICE_LIMIT_REFERENCE     1000 /* samples of one reference set                  */
 
 typedef struct sluice_span {
     const uint8_t *data; /* borrowed; may be NULL when size is 0 */
@@ -36,7 +44,8 @@ typedef struct sluice_arena sluice_arena;
 enum {
     SLUICE_HAS_RAW = 1,    /* raw_hash                                                    */
     SLUICE_HAS_NORMAL = 2, /* normal_hash: the payload is text, not empty once normalized */
-    SLUICE_HAS_SKETCH = 4  /* sketch, profile, n_shingles                                 */
+    SLUICE_HAS_SKETCH = 4, /* sketch, profile, n_shingles                                 */
+    SLUICE_HAS_IMAGE = 8   /* image_signature, image_colours, image_quality               */
 };
 
 typedef enum sluice_profile {
@@ -49,6 +58,17 @@ typedef enum sluice_profile {
     SLUICE_N_PROFILES
 } sluice_profile;
 
+/* What became of a payload that is an image by its media type; HAS_IMAGE with USABLE only. Those
+ * that are not usable are found by their bytes alone. */
+typedef enum sluice_image_state {
+    SLUICE_IMAGE_NONE,        /* not an image                                               */
+    SLUICE_IMAGE_USABLE,      /*                                                            */
+    SLUICE_IMAGE_FLAT,        /* tiny, or too little structure: quality below the least     */
+    SLUICE_IMAGE_FOREIGN,     /* neither JPEG, PNG nor WebP                                 */
+    SLUICE_IMAGE_UNSUPPORTED, /* animated WebP, JPEG of 12 bits                             */
+    SLUICE_N_IMAGE_STATES
+} sluice_image_state;
+
 /* Pure functions of a sample's bytes, the configuration and the seed. */
 typedef struct sluice_features {
     uint64_t raw_hash[2];    /* XXH3-128 of media type class and payload, as they came            */
@@ -57,7 +77,41 @@ typedef struct sluice_features {
     uint8_t profile;         /* sluice_profile that made the sketch; two profiles never compare   */
     uint32_t n_shingles;     /* distinct or not, as counted by the sketch; information only       */
     uint8_t sketch[SLUICE_SKETCH_COORDINATES]; /* P(coordinate equal) = J + (1 - J) / 256         */
+    uint8_t image_signature[SLUICE_IMAGE_BYTES]; /* similar pictures have most bits in common     */
+    int8_t image_colours[SLUICE_IMAGE_COLOURS];  /* mean chroma of 4 x 4 cells                    */
+    uint8_t image_quality; /* 0..100: how far the signature is above noise                        */
+    uint8_t image_state;   /* sluice_image_state                                                  */
 } sluice_features;
+
+/* Views as unit rows, float32, row-major [n_views][dim]; view 0 is the anchor. */
+typedef struct sluice_views {
+    uint32_t n_views; /* 0: there are none */
+    uint32_t dim;
+    uint32_t dim_in;     /* 0: no activations came along                             */
+    const float *rows;   /* h / |h|                          in the batch's arena    */
+    const float *inputs; /* [n_views][dim_in] a / |h|, or NULL                       */
+} sluice_views;
+
+typedef enum sluice_influence_state {
+    SLUICE_INFLUENCE_NONE, /* no views, or influence is off: `influence` is null     */
+    SLUICE_WARMING,        /* too little is known: the loss only                     */
+    SLUICE_LIVE,
+    SLUICE_STALE, /* scored, but the stream has moved and the new basis is not out yet */
+    SLUICE_N_INFLUENCE_STATES
+} sluice_influence_state;
+
+/* What a sample does to the linear block; NaN where there is no value. */
+typedef struct sluice_scores {
+    sluice_influence_state state;
+    uint32_t n_toward;
+    float loss, self, ratio, leverage, residual, source_shift, reliability;
+    float toward[SLUICE_LIMIT_REFERENCES];
+    struct {
+        float loss, self, leverage;
+        float toward[SLUICE_LIMIT_REFERENCES];
+    } percentile;
+    const char *toward_name[SLUICE_LIMIT_REFERENCES]; /* in the arena */
+} sluice_scores;
 
 typedef enum sluice_method {
     SLUICE_METHOD_NONE,
@@ -104,10 +158,13 @@ typedef struct sluice_sample {
     sluice_span id, source, media_type, encoder, payload;
     int64_t event_time_us;
     double cost;
+    sluice_views views;
     /* features */
     sluice_features features;
     /* duplicate */
     sluice_match match;
+    /* influence */
+    sluice_scores scores;
     /* decide; decode and features set REFUSE with reason and text, which later stages leave alone
      */
     sluice_verdict verdict;

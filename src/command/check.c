@@ -152,11 +152,11 @@ static void print_size(const char *name, const sluice_config *config)
     sl_bytes_fini(&text);
 }
 
-static void print_method(const char *method, uint64_t rows, double row_bytes, const char *key,
-                         const sluice_config *config)
+static void print_method(const char *method, const char *what, uint64_t rows, double row_bytes,
+                         const char *key, const sluice_config *config)
 {
     char count[32];
-    printf("  %-6s %15s texts in ", method, sl_progress_count(rows, count, sizeof count));
+    printf("  %-6s %15s %s in ", method, sl_progress_count(rows, count, sizeof count), what);
     print_size(key, config);
     printf(" (%.0f bytes each)\n", row_bytes);
 }
@@ -174,10 +174,12 @@ static void print_findings(const sluice_config *config, const check_findings *fi
     printf("The configuration is good.\n");
     if (config->duplicate.enabled) {
         printf("Memory remembers, at least (ids of %d bytes):\n", SL_CHECK_ID_BYTES);
-        print_method("exact", findings->plan.exact_rows, findings->plan.exact_row_bytes,
+        print_method("exact", "samples", findings->plan.exact_rows, findings->plan.exact_row_bytes,
                      "duplicate.exact.memory", config);
-        print_method("near", findings->plan.text_rows, findings->plan.text_row_bytes,
+        print_method("near", "texts", findings->plan.text_rows, findings->plan.text_row_bytes,
                      "duplicate.text.memory", config);
+        print_method("image", "images", findings->plan.image_rows, findings->plan.image_row_bytes,
+                     "duplicate.image.memory", config);
         printf("A restart with all of it in use takes about %s (at %.0f rows/s).\n",
                sl_progress_duration(restart_seconds(findings), seconds, sizeof seconds),
                SL_CHECK_ROWS_PER_SECOND);
@@ -237,6 +239,9 @@ static void print_json(const sluice_config *config, const check_findings *findin
         json_object_set_new(object, "text",
                             method_json(findings->plan.text_rows, findings->plan.text_row_bytes,
                                         config->duplicate.text_memory));
+        json_object_set_new(object, "image",
+                            method_json(findings->plan.image_rows, findings->plan.image_row_bytes,
+                                        config->duplicate.image_memory));
         json_object_set_new(object, "restart_seconds", json_real(restart_seconds(findings)));
     }
     json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));

@@ -8,58 +8,25 @@
  * Why a batch also ends where the input would wait: behind `tail -f` the verdict of a line is due
  * when the line is there, not 255 lines later. Verdicts do not depend on where batches end. */
 #include "command/command.h"
+#include "command/filter_options.h"
 #include "command/input.h"
 #include "command/journal.h"
 #include "command/output.h"
 #include "command/progress.h"
-#include "command/settings.h"
+#include "command/references.h"
 #include "command/summary.h"
+#include "command/views.h"
 #include "bytes.h"
 #include "record.h"
 
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #define SL_FILTER_BATCH_SAMPLES 256
 #define SL_FILTER_BATCH_BYTES   ((size_t)1 << 20)
 #define SL_FILTER_REFUSALS_SAID 20
-
-static const char usage[] =
-    "usage: sluice filter [-c FILE] [--set KEY=VALUE]... [--state DIR] [-o OUT]\n"
-    "                     [--verdicts FILE] [--format jsonl|pb] [--bare] [--json] [INPUT...]\n"
-    "\n"
-    "Reads samples (default: standard input), drops duplicates, writes the others.\n"
-    "\n"
-    "  INPUT            .jsonl or .pb (each Sample behind its size), also .gz and .zst; - = "
-    "standard\n"
-    "                   input. A JSONL line has \"text\" and may have id, source, ts, cost, "
-    "encoder,\n"
-    "                   media_type; every other text, number or boolean is an attribute.\n"
-    "  -o OUT           kept and flagged samples as they came, each with its verdict as a member\n"
-    "                   \"sluice\"; default - (standard output); .gz and .zst are compressed\n"
-    "  --bare           without that member\n"
-    "  --verdicts FILE  the verdict of every sample, one JSON object a line, in order of arrival\n"
-    "  --format F       jsonl or pb, whatever the names say\n"
-    "  --json           the summary as JSON: on standard output, or on standard error where\n"
-    "                   standard output has samples or verdicts\n"
-    "  --state DIR      remember what was seen in DIR, the state of sluice run (one at a time)\n"
-    "  -c, --set        configuration; see sluice check\n"
-    "\n"
-    "Exit codes: 0 done (refused samples are counted, not an error), 1 failed, 64 usage,\n"
-    "78 configuration.\n";
-
-typedef struct filter_options {
-    sl_settings settings;
-    const char *out, *verdicts, *state;
-    sl_input_format format;
-    bool bare, json;
-    const char *const *inputs;
-    uint32_t n_inputs;
-} filter_options;
 
 /* One sample that was read; places in the buffers of its batch. */
 typedef struct pending_item {
@@ -83,6 +50,8 @@ typedef struct filter_pass {
     sl_journal *journal; /* NULL: nothing is kept */
     sluice_batch *batch;
     sl_input *input;
+    sl_views_file views;       /* n = 0: none */
+    sluice_bytes viewed;       /* one sample with its views */
     sl_output *out, *verdicts; /* NULL: not wanted */
     bool bare;
     pending_batch pending;
@@ -115,6 +84,26 @@ static sluice_status add_item(pending_batch *pending, const sl_input_item *from)
     return SLUICE_OK;
 }
 
+/* The next row of --views behind the sample's own fields; the sample as it is without --views. */
+static sluice_status view_sample(filter_pass *filter, sl_input_item *item, sluice_message *why)
+{
+    if (filter->views.n == 0) {
+        return SLUICE_OK;
+    }
+    if (item->reason != NULL) {
+        sl_views_skip(&filter->views);
+        return SLUICE_OK;
+    }
+    sl_bytes_clear(&filter->viewed);
+    SLUICE_TRY(sl_bytes_append(&filter->viewed, item->wire.data, item->wire.size));
+    if (sl_views_append(&filter->views, &filter->viewed) == SLUICE_E_CLOSED) {
+        return sluice_fail(why, SLUICE_E_IO, "%s: --views has only %llu rows", item->position,
+                           (unsigned long long)filter->views.n);
+    }
+    item->wire = (sluice_span){filter->viewed.data, filter->viewed.size};
+    return SLUICE_OK;
+}
+
 /* Reads until the batch is full, the input would wait, or it ends (CLOSED, or an error). What was
  * read is there in every case. */
 static sluice_status fill_pending(filter_pass *filter, sluice_message *why)
@@ -129,10 +118,12 @@ static sluice_status fill_pending(filter_pass *filter, sluice_message *why)
            (pending->n == 0 || sl_input_ready(filter->input))) {
         sl_input_item item;
         SLUICE_TRY(sl_input_next(filter->input, &item, why));
+        SLUICE_TRY(view_sample(filter, &item, why));
         if (add_item(pending, &item) != SLUICE_OK) {
             return sluice_fail(why, SLUICE_E_NOMEM, "%s: no memory to read it", item.position);
         }
-        filter->summary.bytes += item.line.size > 0 ? item.line.size : item.wire.size;
+        bool lines = sl_input_format_used(filter->input) == SL_INPUT_JSONL;
+        filter->summary.bytes += lines ? item.line.size : item.wire.size;
     }
     return SLUICE_OK;
 }
@@ -322,6 +313,11 @@ static sluice_status pass(filter_pass *filter, sluice_message *why)
         sl_progress_tick(&filter->progress, done, total, filter->summary.received,
                          filter->summary.dropped);
     }
+    if (read == SLUICE_E_CLOSED && filter->views.next < filter->views.n) {
+        return sluice_fail(why, SLUICE_E_IO, "--views has %llu rows for %llu samples",
+                           (unsigned long long)filter->views.n,
+                           (unsigned long long)filter->views.next);
+    }
     return read == SLUICE_E_CLOSED ? SLUICE_OK : read;
 }
 
@@ -342,43 +338,16 @@ static sluice_status finish(filter_pass *filter, sluice_status status, sluice_me
 /* ---- opening ---- */
 
 /* One file by two names. Devices and pipes take what two write. */
-static bool same_file(const char *a, const char *b)
-{
-    struct stat x, y;
-    if (stat(a, &x) != 0 || stat(b, &y) != 0) {
-        return strcmp(a, b) == 0;
-    }
-    return S_ISREG(x.st_mode) && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
-}
-
-/* Writing empties the file first: a name given twice would destroy what it names. */
-static bool names_clash(const filter_options *options)
-{
-    const char *written[2] = {options->out, options->verdicts};
-    for (uint32_t k = 0; k < 2; k++) {
-        for (uint32_t i = 0; written[k] != NULL && i < options->n_inputs; i++) {
-            if (same_file(written[k], options->inputs[i])) {
-                fprintf(stderr, "sluice filter: %s is read and cannot be written too\n",
-                        written[k]);
-                return true;
-            }
-        }
-    }
-    if (options->out != NULL && options->verdicts != NULL &&
-        same_file(options->out, options->verdicts)) {
-        fprintf(stderr, "sluice filter: samples and verdicts cannot both go to %s\n",
-                strcmp(options->out, "-") == 0 ? "standard output" : options->out);
-        return true;
-    }
-    return false;
-}
-
-static sluice_status open_all(filter_pass *filter, const filter_options *options,
+static sluice_status open_all(filter_pass *filter, const sl_filter_options *options,
                               sluice_message *why)
 {
     SLUICE_TRY(
         sl_input_open(options->inputs, options->n_inputs, options->format, &filter->input, why));
+    if (options->views != NULL) {
+        SLUICE_TRY(sl_views_open(options->views, &filter->views, why));
+    }
     SLUICE_TRY(sluice_engine_open(&filter->config, &filter->engine, why));
+    SLUICE_TRY(sl_references_load(&filter->config, filter->engine, why));
     if (sluice_batch_open(&filter->batch) != SLUICE_OK) {
         return sluice_fail(why, SLUICE_E_NOMEM, "no memory for a batch");
     }
@@ -399,6 +368,8 @@ static void close_all(filter_pass *filter, bool clean)
     sl_output_abandon(&filter->out);
     sl_output_abandon(&filter->verdicts);
     sl_input_close(&filter->input);
+    sl_views_close(&filter->views);
+    sl_bytes_fini(&filter->viewed);
     sl_journal_close(&filter->journal, clean);
     sluice_batch_close(&filter->batch);
     sluice_engine_close(&filter->engine);
@@ -411,105 +382,13 @@ static void close_all(filter_pass *filter, bool clean)
 
 /* ---- the command line ---- */
 
-enum {
-    OPTION_SET = 256,
-    OPTION_STATE,
-    OPTION_VERDICTS,
-    OPTION_VIEWS,
-    OPTION_FORMAT,
-    OPTION_BARE,
-    OPTION_JSON,
-    OPTION_HELP
-};
-
-static const struct option long_options[] = {
-    {"config", required_argument, NULL, 'c'},
-    {"set", required_argument, NULL, OPTION_SET},
-    {"state", required_argument, NULL, OPTION_STATE},
-    {"output", required_argument, NULL, 'o'},
-    {"verdicts", required_argument, NULL, OPTION_VERDICTS},
-    {"views", required_argument, NULL, OPTION_VIEWS},
-    {"format", required_argument, NULL, OPTION_FORMAT},
-    {"bare", no_argument, NULL, OPTION_BARE},
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
-};
-
-static bool refuse_usage(const char *what, const char *have)
-{
-    fprintf(stderr, "sluice filter: %s%s\nTry: sluice filter --help\n", what, have);
-    return false;
-}
-
-static bool take_option(filter_options *options, int option, char **argv)
-{
-    switch (option) {
-    case 'c':
-        options->settings.file = optarg;
-        return true;
-    case OPTION_SET:
-        return sl_settings_assign(&options->settings, optarg) || refuse_usage("too many --set", "");
-    case 'o':
-        options->out = optarg;
-        return true;
-    case OPTION_VERDICTS:
-        options->verdicts = optarg;
-        return true;
-    case OPTION_FORMAT:
-        return sl_input_format_of(optarg, &options->format) ||
-               refuse_usage("--format is jsonl or pb, not ", optarg);
-    case OPTION_BARE:
-        options->bare = true;
-        return true;
-    case OPTION_JSON:
-        options->json = true;
-        return true;
-    case OPTION_VIEWS:
-        return refuse_usage("--views: not in this version", "");
-    case OPTION_STATE:
-        options->state = optarg;
-        return true;
-    case ':':
-        return refuse_usage("a value is missing behind ", argv[optind - 1]);
-    default:
-        return refuse_usage("unknown option ", argv[optind - 1]);
-    }
-}
-
-/* False: *exit_code says how to end. */
-static bool parse_options(int argc, char **argv, filter_options *options, int *exit_code)
-{
-    int option;
-    *exit_code = SL_EXIT_USAGE;
-    optind = 0; /* another verb may have parsed before */
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, ":c:o:", long_options, NULL)) != -1) {
-        if (option == OPTION_HELP) {
-            fputs(usage, stdout);
-            *exit_code = SL_EXIT_OK;
-            return false;
-        }
-        if (!take_option(options, option, argv)) {
-            return false;
-        }
-    }
-    options->inputs = (const char *const *)(argv + optind);
-    options->n_inputs = (uint32_t)(argc - optind);
-    bool verdicts_only = options->verdicts != NULL && strcmp(options->verdicts, "-") == 0;
-    if (options->out == NULL && !verdicts_only) {
-        options->out = "-";
-    }
-    return !names_clash(options);
-}
-
-static bool uses_standard_output(const filter_options *options)
+static bool uses_standard_output(const sl_filter_options *options)
 {
     return (options->out != NULL && strcmp(options->out, "-") == 0) ||
            (options->verdicts != NULL && strcmp(options->verdicts, "-") == 0);
 }
 
-static void tell(const filter_pass *filter, const filter_options *options)
+static void tell(const filter_pass *filter, const sl_filter_options *options)
 {
     if (!options->json) {
         sl_summary_print(&filter->summary, filter->engine, stderr);
@@ -521,9 +400,9 @@ static void tell(const filter_pass *filter, const filter_options *options)
 
 int sl_command_filter(int argc, char **argv)
 {
-    filter_options options = {0};
+    sl_filter_options options = {0};
     int exit_code;
-    if (!parse_options(argc, argv, &options, &exit_code)) {
+    if (!sl_filter_options_parse(argc, argv, &options, &exit_code)) {
         return exit_code;
     }
     filter_pass *filter = calloc(1, sizeof *filter);

@@ -4,10 +4,13 @@
  *                                                  ^start                       ^size
  *                                 cut_line (JSONL) or cut_message (PB) -> item
  *
+ *   folder, tar, ... -> images.c -> item
+ *
  * Why a broken file ends the whole input: going on with the next one would change the order of
  * arrival once the file is mended, and with it who represents whom. */
 #include "input.h"
 #include "bytes.h"
+#include "images.h"
 #include "stream.h"
 
 #include <ctype.h>
@@ -24,7 +27,10 @@ struct sl_input {
     const char *const *paths;
     uint32_t n_paths, i_path; /* i_path: the next to open */
     sl_input_format format;
-    sl_stream *stream;   /* of paths[i_path - 1] */
+    sl_stream *stream; /* of paths[i_path - 1] */
+    sl_images *images; /* the same, where it is a folder or a tar */
+    sl_jsonl_image image;
+    sluice_bytes line;   /* made up for an image */
     sluice_bytes buffer; /* read and not yet given */
     size_t start, searched;
     bool ended;                          /* the stream, not its buffer */
@@ -42,7 +48,7 @@ static const char *const standard_input[] = {"-"};
 
 bool sl_input_format_of(const char *word, sl_input_format *format)
 {
-    static const char *const words[] = {"auto", "jsonl", "pb"};
+    static const char *const words[] = {"auto", "jsonl", "pb", "images"};
     for (uint32_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (strcmp(word, words[i]) == 0) {
             *format = (sl_input_format)i;
@@ -58,17 +64,6 @@ static bool has_suffix(const char *name, size_t size, const char *suffix)
 {
     size_t n = strlen(suffix);
     return size > n && memcmp(name + size - n, suffix, n) == 0;
-}
-
-static bool is_archive(const char *path)
-{
-    static const char *const suffixes[] = {".tar", ".tar.gz", ".tgz", ".tar.zst", ".zip", NULL};
-    for (uint32_t i = 0; suffixes[i] != NULL; i++) {
-        if (has_suffix(path, strlen(path), suffixes[i])) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* By the name without .gz or .zst; AUTO if it says nothing. */
@@ -92,9 +87,17 @@ static sluice_status look_at(const char *path, sl_input_format given, sl_input_f
     if (piped ? fstat(STDIN_FILENO, &about) != 0 : stat(path, &about) != 0) {
         return sluice_fail(why, SLUICE_E_IO, "cannot open %s: %s", path, strerror(errno));
     }
-    if (S_ISDIR(about.st_mode) || is_archive(path)) {
-        return sluice_fail(why, SLUICE_E_CONFIG,
-                           "%s: folders and archives of images come in a later version", path);
+    if (S_ISDIR(about.st_mode) || sl_images_is_archive(path)) {
+        if (given != SL_INPUT_AUTO && given != SL_INPUT_IMAGES) {
+            return sluice_fail(why, SLUICE_E_CONFIG,
+                               "%s: a folder or an archive has images; leave --format away", path);
+        }
+        *format = SL_INPUT_IMAGES;
+        *bytes = S_ISREG(about.st_mode) ? (uint64_t)about.st_size : 0;
+        return SLUICE_OK;
+    }
+    if (given == SL_INPUT_IMAGES) {
+        return sluice_fail(why, SLUICE_E_CONFIG, "%s: neither a folder nor a .tar", path);
     }
     if (!piped && access(path, R_OK) != 0) {
         return sluice_fail(why, SLUICE_E_IO, "cannot open %s: %s", path, strerror(errno));
@@ -158,6 +161,8 @@ void sl_input_close(sl_input **input_p)
     sl_input *input = *input_p;
     if (input != NULL) {
         sl_stream_close(&input->stream);
+        sl_images_close(&input->images);
+        sl_bytes_fini(&input->line);
         sl_bytes_fini(&input->buffer);
         sl_bytes_fini(&input->wire);
         free(input);
@@ -171,10 +176,16 @@ static sluice_status open_next(sl_input *input, sluice_message *why)
         input->done_bytes += sl_stream_position(input->stream);
         sl_stream_close(&input->stream);
     }
+    if (input->images != NULL) {
+        input->done_bytes += sl_images_progress(input->images);
+        sl_images_close(&input->images);
+    }
     if (input->i_path == input->n_paths) {
         return SLUICE_E_CLOSED;
     }
-    SLUICE_TRY(sl_stream_open(input->paths[input->i_path], &input->stream, why));
+    const char *path = input->paths[input->i_path];
+    SLUICE_TRY(input->format == SL_INPUT_IMAGES ? sl_images_open(path, &input->images, why)
+                                                : sl_stream_open(path, &input->stream, why));
     input->i_path++;
     sl_bytes_clear(&input->buffer);
     input->start = input->searched = 0;
@@ -307,6 +318,45 @@ static bool is_blank(sluice_span line)
     return true;
 }
 
+/* The path of an image, relative to the file that names it. */
+static void path_of_image(const sl_input *input, char *path, size_t size)
+{
+    const char *file = path_now(input);
+    const char *slash = strrchr(file, '/');
+    bool relative = input->image.path[0] != '/' && slash != NULL;
+    snprintf(path, size, "%.*s%s", relative ? (int)(slash + 1 - file) : 0, file, input->image.path);
+}
+
+/* Appends the payload that a line names, and its media type if the line has none. Fields may come
+ * in any order. */
+static sluice_status add_named_image(sl_input *input, sluice_message *why)
+{
+    char path[2 * SL_IMAGES_PATH_BYTES];
+    path_of_image(input, path, sizeof path);
+    uint64_t bytes = 0;
+    sluice_message said = {""};
+    sl_bytes_clear(&input->line);
+    sluice_status status = sl_images_read(path, &input->line, &bytes, &said);
+    if (status == SLUICE_E_NOMEM) {
+        return sluice_fail(why, status, "%s", said.text);
+    }
+    if (status == SLUICE_E_TOOBIG) {
+        refuse(input, "image_too_large", "the image", bytes, SLUICE_LIMIT_IMAGE_BYTES);
+        return SLUICE_OK;
+    }
+    if (status != SLUICE_OK) {
+        input->fault.reason = "image_missing";
+        input->fault.text = said;
+        return SLUICE_OK;
+    }
+    sluice_span payload = {input->line.data, input->line.size};
+    if (!input->image.has_media_type) {
+        SLUICE_TRY(
+            sl_jsonl_put_field(&input->wire, 5, sl_span_of(sl_images_media_type(payload, path))));
+    }
+    return sl_jsonl_put_field(&input->wire, 4, payload);
+}
+
 static sluice_status next_line(sl_input *input, sl_input_item *item, sluice_message *why)
 {
     uint64_t skipped = 0;
@@ -323,7 +373,11 @@ static sluice_status next_line(sl_input *input, sl_input_item *item, sluice_mess
         refuse(input, "line_too_long", "the line", skipped, SL_INPUT_LINE_BYTES);
         return sl_jsonl_stub(sl_span_of(input->position), &input->wire);
     }
-    status = sl_jsonl_encode(item->line, input->position, &input->wire, &input->fault);
+    status =
+        sl_jsonl_encode(item->line, input->position, &input->wire, &input->image, &input->fault);
+    if (status == SLUICE_OK && input->image.path[0] != '\0') {
+        status = add_named_image(input, why);
+    }
     return status == SLUICE_E_BADSAMPLE ? SLUICE_OK : status;
 }
 
@@ -411,10 +465,64 @@ static sluice_status next_message(sl_input *input, sluice_message *why)
     return SLUICE_OK;
 }
 
+/* ---- images ---- */
+
+/* The longest end of a path that an id may be: UTF-8 without control characters. */
+static void name_image(sl_input *input, const char *path)
+{
+    size_t size = strlen(path);
+    const char *from = size > SLUICE_LIMIT_ID_BYTES ? path + size - SLUICE_LIMIT_ID_BYTES : path;
+    while (((unsigned char)*from & 0xc0) == 0x80) {
+        from++;
+    }
+    snprintf(input->position, sizeof input->position, "%s", from);
+    bool valid = sl_utf8_valid(sl_span_of(input->position));
+    for (char *c = input->position; *c != '\0'; c++) {
+        *c = (!valid && (*c & 0x80)) || (unsigned char)*c < 0x20 ? '?' : *c;
+    }
+}
+
+/* The outermost folder inside: shop-a/shirts/1.jpg is of shop-a. */
+static sluice_span source_of(const char *name)
+{
+    const char *slash = strchr(name, '/');
+    return (sluice_span){(const uint8_t *)name, slash != NULL ? (size_t)(slash - name) : 0};
+}
+
+static sluice_status next_image(sl_input *input, sl_input_item *item, sluice_message *why)
+{
+    sl_images_item image;
+    SLUICE_TRY(sl_images_next(input->images, &image, why));
+    input->n++;
+    name_image(input, image.path);
+    sl_bytes_clear(&input->line);
+    bool archived = sl_images_is_archive(path_now(input));
+    char whole[2 * SL_IMAGES_PATH_BYTES];
+    snprintf(whole, sizeof whole, "%s/%s", path_now(input), image.path);
+    SLUICE_TRY(sl_jsonl_put_image(input->position, archived ? "archive" : "image",
+                                  archived ? path_now(input) : whole, &input->line));
+    item->line = (sluice_span){input->line.data, input->line.size};
+    SLUICE_TRY(sl_jsonl_stub(sl_span_of(input->position), &input->wire));
+    sluice_span source = source_of(input->position);
+    if (source.size > 0 && source.size <= SLUICE_LIMIT_SOURCE_BYTES) {
+        SLUICE_TRY(sl_jsonl_put_field(&input->wire, 2, source));
+    }
+    if (image.too_large) {
+        refuse(input, "image_too_large", "the image", image.bytes, SLUICE_LIMIT_IMAGE_BYTES);
+        return SLUICE_OK;
+    }
+    SLUICE_TRY(sl_jsonl_put_field(&input->wire, 5,
+                                  sl_span_of(sl_images_media_type(image.payload, image.path))));
+    return sl_jsonl_put_field(&input->wire, 4, image.payload);
+}
+
 /* ---- public ---- */
 
 static sluice_status next_of_file(sl_input *input, sl_input_item *item, sluice_message *why)
 {
+    if (input->format == SL_INPUT_IMAGES) {
+        return next_image(input, item, why);
+    }
     sluice_status status =
         input->format == SL_INPUT_PB ? next_message(input, why) : next_line(input, item, why);
     if (status == SLUICE_E_CLOSED && input->broken_status != SLUICE_OK) {
@@ -428,9 +536,10 @@ sluice_status sl_input_next(sl_input *input, sl_input_item *item, sluice_message
     *item = (sl_input_item){.position = input->position};
     sl_bytes_clear(&input->wire);
     input->fault.reason = NULL;
+    input->image.path[0] = '\0';
     sluice_status status = SLUICE_E_CLOSED;
     while (status == SLUICE_E_CLOSED) {
-        if (input->stream != NULL) {
+        if (input->stream != NULL || input->images != NULL) {
             status = next_of_file(input, item, why);
         }
         if (status == SLUICE_E_CLOSED) {
@@ -438,8 +547,10 @@ sluice_status sl_input_next(sl_input *input, sl_input_item *item, sluice_message
         }
     }
     SLUICE_TRY(status);
-    if (input->wire.size > SL_INPUT_SAMPLE_BYTES) {
-        refuse(input, "sample_too_large", "the sample", input->wire.size, SL_INPUT_SAMPLE_BYTES);
+    bool has_image = input->images != NULL || input->image.path[0] != '\0';
+    size_t limit = has_image ? SL_INPUT_IMAGE_BYTES : SL_INPUT_SAMPLE_BYTES;
+    if (input->wire.size > limit) {
+        refuse(input, "sample_too_large", "the sample", input->wire.size, limit);
         sl_bytes_clear(&input->wire);
         SLUICE_TRY(sl_jsonl_stub(sl_span_of(input->position), &input->wire));
     }
@@ -454,7 +565,8 @@ bool sl_input_ready(const sl_input *input)
     size_t left = input->buffer.size - input->start;
     bool whole = left > 0 && (input->format == SL_INPUT_PB ||
                               memchr(input->buffer.data + input->start, '\n', left) != NULL);
-    return whole || input->ended || input->stream == NULL || sl_stream_ready(input->stream);
+    return whole || input->ended || input->stream == NULL || input->images != NULL ||
+           sl_stream_ready(input->stream);
 }
 
 sl_input_format sl_input_format_used(const sl_input *input)
@@ -465,5 +577,6 @@ sl_input_format sl_input_format_used(const sl_input *input)
 uint64_t sl_input_progress(const sl_input *input, uint64_t *total)
 {
     *total = input->total_bytes;
-    return input->done_bytes + (input->stream != NULL ? sl_stream_position(input->stream) : 0);
+    return input->done_bytes + (input->stream != NULL ? sl_stream_position(input->stream) : 0) +
+           (input->images != NULL ? sl_images_progress(input->images) : 0);
 }

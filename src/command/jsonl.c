@@ -114,7 +114,7 @@ static bool next_member(sluice_span line, size_t *at, member *out)
 
 /* ---- the wire ---- */
 
-static sluice_status put_field(sluice_bytes *wire, uint32_t number, sluice_span value)
+sluice_status sl_jsonl_put_field(sluice_bytes *wire, uint32_t number, sluice_span value)
 {
     if (value.size == 0) {
         return SLUICE_OK; /* what is empty is not written */
@@ -140,8 +140,8 @@ static sluice_status put_attribute(sluice_bytes *wire, sluice_span name, sluice_
     size += value.size > 0 ? 1 + varint_size(value.size) + value.size : 0;
     SLUICE_TRY(sl_bytes_put_varint(wire, FIELD_BYTES(9)));
     SLUICE_TRY(sl_bytes_put_varint(wire, size));
-    SLUICE_TRY(put_field(wire, 1, name));
-    return put_field(wire, 2, value);
+    SLUICE_TRY(sl_jsonl_put_field(wire, 1, name));
+    return sl_jsonl_put_field(wire, 2, value);
 }
 
 static sluice_status put_time(sluice_bytes *wire, int64_t time_us)
@@ -160,7 +160,7 @@ static sluice_status put_cost(sluice_bytes *wire, double cost)
 
 sluice_status sl_jsonl_stub(sluice_span id, sluice_bytes *wire)
 {
-    return put_field(wire, 1, id);
+    return sl_jsonl_put_field(wire, 1, id);
 }
 
 /* ---- time ---- */
@@ -253,6 +253,7 @@ bool sl_time_parse(const char *text, int64_t *time_us)
 typedef struct line_state {
     sluice_span id, source; /* for the stub of a refused line */
     bool has_text;
+    sl_jsonl_image *image;
     sl_input_fault *fault;
 } line_state;
 
@@ -307,7 +308,7 @@ static sluice_status put_name(sluice_bytes *wire, uint32_t field, const char *na
     } else {
         state->source = text;
     }
-    return put_field(wire, field, text);
+    return sl_jsonl_put_field(wire, field, text);
 }
 
 static sluice_status put_payload(sluice_bytes *wire, const json_t *value, line_state *state)
@@ -321,7 +322,22 @@ static sluice_status put_payload(sluice_bytes *wire, const json_t *value, line_s
         return refuse(state->fault, "text_too_large", "the text is %zu bytes; the limit is %u",
                       text.size, SLUICE_LIMIT_TEXT_BYTES);
     }
-    return put_field(wire, 4, text);
+    return sl_jsonl_put_field(wire, 4, text);
+}
+
+static sluice_status note_image(const json_t *value, line_state *state)
+{
+    if (!json_is_string(value)) {
+        return refuse_type(state->fault, "image", value, "a path");
+    }
+    sluice_span path = text_of(value);
+    if (path.size == 0 || path.size >= sizeof state->image->path ||
+        memchr(path.data, 0, path.size) != NULL) {
+        return refuse(state->fault, "image_missing", "member \"image\" is not a path");
+    }
+    memcpy(state->image->path, path.data, path.size);
+    state->image->path[path.size] = '\0';
+    return SLUICE_OK;
 }
 
 static sluice_status put_ts(sluice_bytes *wire, const json_t *value, line_state *state)
@@ -370,7 +386,8 @@ static sluice_status put_member(sluice_bytes *wire, const char *name, const json
         return put_ts(wire, value, state);
     }
     if (is_encoder || strcmp(name, "media_type") == 0) {
-        return json_is_string(value) ? put_field(wire, is_encoder ? 6 : 5, text_of(value))
+        state->image->has_media_type |= !is_encoder;
+        return json_is_string(value) ? sl_jsonl_put_field(wire, is_encoder ? 6 : 5, text_of(value))
                                      : refuse_type(state->fault, name, value, "a text");
     }
     if (strcmp(name, "cost") == 0) {
@@ -378,8 +395,7 @@ static sluice_status put_member(sluice_bytes *wire, const char *name, const json
                                      : refuse_type(state->fault, name, value, "a number");
     }
     if (strcmp(name, "image") == 0) {
-        return refuse(state->fault, "no_images",
-                      "member \"image\": images come in a later version");
+        return note_image(value, state);
     }
     return put_other(wire, name, value, written);
 }
@@ -404,7 +420,11 @@ static sluice_status put_members(sluice_bytes *wire, sluice_span line, json_t *o
             state->source = text_of(value);
         }
     }
-    if (status == SLUICE_OK && !state->has_text) {
+    bool has_image = state->image->path[0] != '\0';
+    if (status == SLUICE_OK && state->has_text && has_image) {
+        status = refuse(state->fault, "two_payloads", "there are both \"text\" and \"image\"");
+    }
+    if (status == SLUICE_OK && !state->has_text && !has_image) {
         status = refuse(state->fault, "text_missing", "there is no member \"text\"");
     }
     return status;
@@ -449,20 +469,22 @@ static sluice_status put_stub(sluice_bytes *wire, size_t start, const line_state
     wire->size = start;
     bool usable = state->id.size > 0 && state->id.size <= SLUICE_LIMIT_ID_BYTES &&
                   memchr(state->id.data, 0, state->id.size) == NULL;
-    SLUICE_TRY(put_field(wire, 1, usable ? state->id : sl_span_of(default_id)));
+    SLUICE_TRY(sl_jsonl_put_field(wire, 1, usable ? state->id : sl_span_of(default_id)));
     if (state->source.size > 0 && state->source.size <= SLUICE_LIMIT_SOURCE_BYTES &&
         memchr(state->source.data, 0, state->source.size) == NULL) {
-        SLUICE_TRY(put_field(wire, 2, state->source));
+        SLUICE_TRY(sl_jsonl_put_field(wire, 2, state->source));
     }
     return SLUICE_OK;
 }
 
 sluice_status sl_jsonl_encode(sluice_span line, const char *default_id, sluice_bytes *wire,
-                              sl_input_fault *fault)
+                              sl_jsonl_image *image, sl_input_fault *fault)
 {
+    image->path[0] = '\0';
+    image->has_media_type = false;
     size_t start = wire->size;
     json_error_t error;
-    line_state state = {.fault = fault};
+    line_state state = {.image = image, .fault = fault};
     sluice_status status;
     if (line.size >= 3 && memcmp(line.data, "\xef\xbb\xbf", 3) == 0) { /* a byte order mark */
         line = (sluice_span){line.data + 3, line.size - 3};
@@ -479,7 +501,7 @@ sluice_status sl_jsonl_encode(sluice_span line, const char *default_id, sluice_b
     } else {
         status = put_members(wire, line, value, &state);
         if (status == SLUICE_OK && state.id.size == 0) {
-            status = put_field(wire, 1, sl_span_of(default_id));
+            status = sl_jsonl_put_field(wire, 1, sl_span_of(default_id));
         }
     }
     if (status == SLUICE_E_BADSAMPLE && put_stub(wire, start, &state, default_id) != SLUICE_OK) {
@@ -538,4 +560,18 @@ sluice_status sl_jsonl_annotate(sluice_span line, sluice_span verdict, sluice_by
     SLUICE_TRY(sl_bytes_put_u8(out, '}'));
     sluice_span tail = {line.data + line.size - tail_bytes, tail_bytes}; /* blanks, a return */
     return sl_bytes_append(out, tail.data, tail.size);
+}
+
+sluice_status sl_jsonl_put_image(const char *id, const char *where, const char *path,
+                                 sluice_bytes *line)
+{
+    json_t *object = json_object();
+    json_object_set_new(object, "id", json_string(id));
+    json_object_set_new(object, where, json_string(path)); /* a path that is no UTF-8 is left out */
+    char *text = json_dumps(object, JSON_PRESERVE_ORDER);
+    sluice_status status =
+        text != NULL ? sl_bytes_append(line, text, strlen(text)) : SLUICE_E_NOMEM;
+    free(text);
+    json_decref(object);
+    return status;
 }

@@ -11,10 +11,17 @@ typedef struct sl_input_fault {
     sluice_message text;
 } sl_input_fault;
 
+/* An image that a line names. */
+typedef struct sl_jsonl_image {
+    char path[4096];     /* as it is written; "" = the line has none                             */
+    bool has_media_type; /* the line says what it is                                             */
+} sl_jsonl_image;
+
 /* sl_jsonl_encode - appends the Sample of one line.
  *
  *   id, source    texts or numbers; id is `default_id` where there is none
- *   text          the payload; the only member that must be there
+ *   text          the payload; it or image must be there
+ *   image         path of the payload, given in `image`: who reads it appends it to the Sample
  *   ts            RFC 3339 or seconds since 1970; any other text is kept as an attribute
  *   encoder, media_type   texts;   cost   a number
  *   null          as if the member were not there
@@ -25,11 +32,21 @@ typedef struct sl_input_fault {
  * Returns  BADSAMPLE: `fault` says why and `wire` has a Sample of id and source alone, so that the
  *          refusal has a name. What only breaks a limit of the wire is left to decode. */
 SLUICE_MUST_USE sluice_status sl_jsonl_encode(sluice_span line, const char *default_id,
-                                              sluice_bytes *wire, sl_input_fault *fault);
+                                              sluice_bytes *wire, sl_jsonl_image *image,
+                                              sl_input_fault *fault);
 
 /* Appends the line with one more member "sluice"; one that is there already is replaced. */
 SLUICE_MUST_USE sluice_status sl_jsonl_annotate(sluice_span line, sluice_span verdict,
                                                 sluice_bytes *out);
+
+/* Appends a field of bytes to a Sample. */
+SLUICE_MUST_USE sluice_status sl_jsonl_put_field(sluice_bytes *wire, uint32_t number,
+                                                 sluice_span value);
+
+/* Appends the line that stands for an image of a folder or an archive: its id and a member `where`
+ * with a path. */
+SLUICE_MUST_USE sluice_status sl_jsonl_put_image(const char *id, const char *where,
+                                                 const char *path, sluice_bytes *line);
 
 /* Appends a Sample of nothing but an id. */
 SLUICE_MUST_USE sluice_status sl_jsonl_stub(sluice_span id, sluice_bytes *wire);

@@ -1,6 +1,8 @@
 /* run.c - the daemon: opens the pipeline, says that it is ready, waits for the signal to end. */
 #include "command/command.h"
+#include "command/references.h"
 #include "command/settings.h"
+#include "bytes.h"
 #include "log.h"
 #include "pipeline.h"
 #include "sluice/version.h"
@@ -119,7 +121,12 @@ int sl_command_run(int argc, char **argv)
 
     sluice_message why = {""};
     sl_pipeline *pipeline = NULL;
-    sluice_status status = sl_pipeline_open(&config, &pipeline, &why);
+    sluice_bytes references[SLUICE_LIMIT_REFERENCES] = {{0}};
+    sluice_status status = sl_references_read(&config, references, &why);
+    status = status == SLUICE_OK ? sl_pipeline_open(&config, references, &pipeline, &why) : status;
+    for (uint32_t r = 0; r < SLUICE_LIMIT_REFERENCES; r++) {
+        sl_bytes_fini(&references[r]);
+    }
     if (status != SLUICE_OK) {
         fprintf(stderr, "sluice run: %s\n", why.text);
         return sl_exit_of(status);

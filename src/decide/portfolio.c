@@ -82,6 +82,19 @@ void sl_portfolio_apply(sl_portfolio *portfolio, const sluice_sample *sample)
     source->duplicates += sample->match.method != SLUICE_METHOD_NONE;
 }
 
+uint32_t sl_portfolio_find(const sl_portfolio *portfolio, sluice_span source)
+{
+    uint32_t i_slot = (uint32_t)XXH3_64bits(source.data, source.size) % N_SLOTS;
+    while (portfolio->slot[i_slot] != 0) {
+        const entry *known = &portfolio->entry[portfolio->slot[i_slot]];
+        if (sl_span_equal((sluice_span){known->name, known->name_size}, source)) {
+            return portfolio->slot[i_slot];
+        }
+        i_slot = (i_slot + 1) % N_SLOTS;
+    }
+    return portfolio->n_entries == N_ENTRIES ? 0 : UINT32_MAX;
+}
+
 uint32_t sl_portfolio_n_sources(const sl_portfolio *portfolio)
 {
     return portfolio->n_entries;

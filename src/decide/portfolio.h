@@ -14,6 +14,10 @@ void sl_portfolio_close(sl_portfolio **portfolio_p);                 /* Takes; N
  * known. Cannot fail: the memory is there since open. */
 void sl_portfolio_apply(sl_portfolio *portfolio, const sluice_sample *sample);
 
+/* Number of a source below SLUICE_LIMIT_SOURCES + 1; 0 is "(other)"; UINT32_MAX: none of it was
+ * applied yet. */
+uint32_t sl_portfolio_find(const sl_portfolio *portfolio, sluice_span source);
+
 uint32_t sl_portfolio_n_sources(const sl_portfolio *portfolio);
 sluice_source_counts sl_portfolio_source(const sl_portfolio *portfolio, uint32_t i_source);
 

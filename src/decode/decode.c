@@ -2,7 +2,7 @@
  *
  *   Batch    | 0A len Sample | 0A len Sample | ...
  *                    \ wire: id, source, payload ... are spans into it
- *   arena    | text | text | ...                      sentences of the refused ones, nothing else
+ *   arena    | rows | text | ...            unit rows of views, sentences of the refused ones
  *
  * Why a broken sample does not break its batch: a batch is whatever its producer happened to put
  * together, and the producer can do nothing about the others. Only where the frame itself cannot be
@@ -11,6 +11,7 @@
 #include "arena.h"
 #include "decode/prescan.h"
 #include "decode/sample_fields.h"
+#include "decode/tensor.h"
 #include "decode/unpack.h"
 #include "features/features.h"
 
@@ -68,8 +69,10 @@ static void decode_sample(sluice_span wire, sluice_sample *sample, sl_arena *are
 {
     sl_sample_fields fields;
     sl_refusal refusal;
+    sluice_views views = {.n_views = 0};
     bool good = sl_sample_fields_find(wire, &fields, &refusal) &&
-                sl_sample_fields_check(&fields, wire.size, &refusal);
+                sl_sample_fields_check(&fields, wire.size, &refusal) &&
+                sl_views_read(&fields, arena, &views, &refusal);
     *sample = (sluice_sample){
         .offset = UINT64_MAX,
         .wire = wire,
@@ -80,6 +83,7 @@ static void decode_sample(sluice_span wire, sluice_sample *sample, sl_arena *are
         .payload = fields.payload,
         .event_time_us = fields.event_time_us,
         .cost = fields.cost,
+        .views = views,
     };
     if (!good) {
         refuse(sample, &refusal, arena);

@@ -131,6 +131,12 @@ static bool take_field(const sl_wire_field *field, sl_sample_fields *fields, uin
         }
         fields->n_attributes++;
         break;
+    case FIELD_VIEWS:
+        if (fields->n_views < SLUICE_LIMIT_VIEWS) {
+            fields->views[fields->n_views] = field->span;
+        }
+        fields->n_views++;
+        break;
     case FIELD_ANNOTATIONS:
         fields->annotation = field->span;
         fields->annotated = true;
@@ -141,7 +147,7 @@ static bool take_field(const sl_wire_field *field, sl_sample_fields *fields, uin
     return walk_inner(field->number, field->span, n_left, refusal);
 }
 
-/* Everything but the array of attributes, which is large and needs no zeros. */
+/* Everything but the arrays, which are large and need no zeros. */
 static void clear_fields(sl_sample_fields *fields)
 {
     const sluice_span none = {NULL, 0};
@@ -151,6 +157,7 @@ static void clear_fields(sl_sample_fields *fields)
     fields->annotation = none;
     fields->annotated = false;
     fields->n_attributes = 0;
+    fields->n_views = 0;
 }
 
 bool sl_sample_fields_find(sluice_span wire, sl_sample_fields *fields, sl_refusal *refusal)

@@ -17,6 +17,8 @@ typedef struct sl_sample_fields {
     bool annotated;
     uint32_t n_attributes;                           /* as many as there are               */
     sluice_span attributes[SLUICE_LIMIT_ATTRIBUTES]; /* the first ones, encoded map entries */
+    uint32_t n_views;                                /* as many as there are               */
+    sluice_span views[SLUICE_LIMIT_VIEWS];           /* the first ones, encoded            */
 } sl_sample_fields;
 
 /* Why a sample is refused. */

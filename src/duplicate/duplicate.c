@@ -6,6 +6,9 @@
  *                       text --hit--> match (estimated Jaccard)
  *                        | none
  *                        v
+ *                      image --hit--> match (share of equal signature bits)
+ *                        | none
+ *                        v
  *                       no duplicate
  *   apply    kept or flagged -> a row in every method that the sample has features for
  *
@@ -18,13 +21,15 @@
 
 #include "duplicate/durable.h"
 #include "duplicate/exact.h"
+#include "duplicate/image.h"
 #include "duplicate/text.h"
 
 #include <stdlib.h>
 
 struct sl_duplicate {
-    sl_exact *exact; /* NULL, like text: nothing is remembered (duplicate.enabled: false)         */
+    sl_exact *exact; /* NULL, like the others: nothing is remembered (duplicate.enabled: false)   */
     sl_text *text;
+    sl_image *image;
     sl_window window;
     uint64_t next_offset;    /* behind the last sample applied or row read                        */
     int64_t last_arrived_us; /* of it                                                             */
@@ -45,6 +50,7 @@ sluice_status sl_duplicate_open(const sluice_config *config, sl_duplicate **out,
     if (config->duplicate.enabled) {
         status = sl_exact_open(config, &duplicate->exact, why);
         status = status != SLUICE_OK ? status : sl_text_open(config, &duplicate->text, why);
+        status = status != SLUICE_OK ? status : sl_image_open(config, &duplicate->image, why);
     }
     if (status != SLUICE_OK) {
         sl_duplicate_close(&duplicate);
@@ -57,6 +63,7 @@ sluice_status sl_duplicate_open(const sluice_config *config, sl_duplicate **out,
 void sl_duplicate_close(sl_duplicate **duplicate_p)
 {
     if (*duplicate_p != NULL) {
+        sl_image_close(&(*duplicate_p)->image);
         sl_text_close(&(*duplicate_p)->text);
         sl_exact_close(&(*duplicate_p)->exact);
         free(*duplicate_p);
@@ -81,8 +88,10 @@ void sl_duplicate_probe(const sl_duplicate *duplicate, const sluice_sample *samp
                         sluice_match *match)
 {
     *match = (sluice_match){.method = SLUICE_METHOD_NONE};
-    if (is_enabled(duplicate) && !sl_exact_probe(duplicate->exact, sample, match)) {
-        (void)sl_text_probe(duplicate->text, sample, match);
+    if (is_enabled(duplicate)) {
+        (void)(sl_exact_probe(duplicate->exact, sample, match) ||
+               sl_text_probe(duplicate->text, sample, match) ||
+               sl_image_probe(duplicate->image, sample, match));
     }
 }
 
@@ -96,6 +105,7 @@ static void insert(sl_duplicate *duplicate, const sluice_sample *sample)
 {
     sl_exact_insert(duplicate->exact, sample);
     sl_text_insert(duplicate->text, sample);
+    sl_image_insert(duplicate->image, sample);
 }
 
 static void advance(sl_duplicate *duplicate, const sluice_sample *sample)
@@ -124,7 +134,8 @@ bool sl_duplicate_forget(sl_duplicate *duplicate, uint64_t offset)
     }
     bool in_exact = sl_exact_forget(duplicate->exact, offset);
     bool in_text = sl_text_forget(duplicate->text, offset);
-    return in_exact || in_text;
+    bool in_image = sl_image_forget(duplicate->image, offset);
+    return in_exact || in_text || in_image;
 }
 
 void sl_duplicate_touch(sl_duplicate *duplicate)
@@ -142,16 +153,22 @@ uint64_t sl_duplicate_oldest(const sl_duplicate *duplicate)
     }
     sl_horizon horizon =
         sl_window_horizon(&duplicate->window, duplicate->next_offset, duplicate->last_arrived_us);
-    uint64_t exact = sl_index_oldest(sl_exact_index(duplicate->exact), &horizon);
-    uint64_t text = sl_index_oldest(sl_text_index(duplicate->text), &horizon);
-    return exact < text ? exact : text;
+    const sl_rows *const methods[] = {sl_exact_index(duplicate->exact)->rows,
+                                      sl_text_index(duplicate->text)->rows,
+                                      sl_image_rows(duplicate->image)};
+    uint64_t oldest = UINT64_MAX;
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        uint64_t of_method = sl_rows_oldest(methods[i], &horizon);
+        oldest = of_method < oldest ? of_method : oldest;
+    }
+    return oldest;
 }
 
 /* Where all rows are gone, nothing below the end of the log is remembered. */
-static uint64_t oldest_row(const sl_duplicate *duplicate, const sl_index *index)
+static uint64_t oldest_row(const sl_duplicate *duplicate, const sl_rows *rows)
 {
     sl_row row;
-    bool found = sl_rows_at(index->rows, sl_rows_first(index->rows), &row);
+    bool found = sl_rows_at(rows, sl_rows_first(rows), &row);
     return found ? row.offset : duplicate->next_offset;
 }
 
@@ -160,8 +177,9 @@ sl_durable_from sl_duplicate_row_from(const sl_duplicate *duplicate)
     if (!is_enabled(duplicate)) {
         return (sl_durable_from){0};
     }
-    return (sl_durable_from){oldest_row(duplicate, sl_exact_index(duplicate->exact)),
-                             oldest_row(duplicate, sl_text_index(duplicate->text))};
+    return (sl_durable_from){oldest_row(duplicate, sl_exact_index(duplicate->exact)->rows),
+                             oldest_row(duplicate, sl_text_index(duplicate->text)->rows),
+                             oldest_row(duplicate, sl_image_rows(duplicate->image))};
 }
 
 sluice_status sl_duplicate_row_write(const sl_duplicate *duplicate, const sl_durable_from *from,
@@ -186,6 +204,7 @@ sluice_status sl_duplicate_row_read(sl_duplicate *duplicate, sluice_span row, ui
         insert(duplicate, &sample);
         sl_exact_evict(duplicate->exact, from.exact);
         sl_text_evict(duplicate->text, from.text);
+        sl_image_evict(duplicate->image, from.image);
     }
     advance(duplicate, &sample);
     *offset = sample.offset;
@@ -196,7 +215,8 @@ bool sl_duplicate_validate(const sl_duplicate *duplicate, const char **reason)
 {
     *reason = NULL;
     return !is_enabled(duplicate) || (sl_exact_validate(duplicate->exact, reason) &&
-                                      sl_text_validate(duplicate->text, reason));
+                                      sl_text_validate(duplicate->text, reason) &&
+                                      sl_image_validate(duplicate->image, reason));
 }
 
 sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_bytes)
@@ -207,11 +227,14 @@ sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_
     sl_index_options exact = sl_exact_index_options(config);
     sl_index_options text = sl_text_index_options(config);
     sl_duplicate_plan plan = {.exact_rows = sl_index_rows_of(&exact, id_bytes),
-                              .text_rows = sl_index_rows_of(&text, id_bytes)};
+                              .text_rows = sl_index_rows_of(&text, id_bytes),
+                              .image_rows = sl_image_rows_of(config, id_bytes)};
     plan.exact_row_bytes =
         plan.exact_rows == 0 ? 0 : (double)config->duplicate.exact_memory / (double)plan.exact_rows;
     plan.text_row_bytes =
         plan.text_rows == 0 ? 0 : (double)config->duplicate.text_memory / (double)plan.text_rows;
+    plan.image_row_bytes =
+        plan.image_rows == 0 ? 0 : (double)config->duplicate.image_memory / (double)plan.image_rows;
     return plan;
 }
 
@@ -222,6 +245,9 @@ sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_m
     }
     if (is_enabled(duplicate) && method == SLUICE_METHOD_TEXT) {
         return sl_index_usage(sl_text_index(duplicate->text));
+    }
+    if (is_enabled(duplicate) && method == SLUICE_METHOD_IMAGE) {
+        return sl_image_usage(duplicate->image);
     }
     return (sl_duplicate_usage){0};
 }

@@ -19,7 +19,8 @@ void sl_duplicate_touch(sl_duplicate *duplicate);
 /* Brings the memory that a probe of this sample will touch closer; changes nothing. */
 void sl_duplicate_prefetch(const sl_duplicate *duplicate, const sluice_sample *sample);
 
-/* Highest similarity, then smallest offset; between methods exact, then text. of_id and of_source
+/* Highest similarity, then smallest offset; between methods exact, then text,
+ * then image. of_id and of_source
  * are lent until the next apply or forget. `offset` of the sample is the offset it would get (the
  * log's end).
  */
@@ -58,8 +59,8 @@ bool sl_duplicate_validate(const sl_duplicate *duplicate, const char **reason);
 /* What a budget buys, before opening: rows each method remembers for ids of `id_bytes` and sources
  * of 8 bytes, both hashes and a sketch. */
 typedef struct sl_duplicate_plan {
-    uint64_t exact_rows, text_rows; /* at least this many                                     */
-    double exact_row_bytes, text_row_bytes;
+    uint64_t exact_rows, text_rows, image_rows; /* at least this many                         */
+    double exact_row_bytes, text_row_bytes, image_row_bytes;
 } sl_duplicate_plan;
 sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_bytes);
 

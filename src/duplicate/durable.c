@@ -1,10 +1,11 @@
 /* durable.c - the durable form of what the duplicate stage remembers of one sample.
  *
- *   | version 1 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v, source
+ *   | version 2 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v, source
  * | | raw hash 16, if has RAW | normal hash 16, if has NORMAL | profile 1, sketch 128, if has
- * SKETCH |
+ * SKETCH | | signature 64, colours 32, if has IMAGE | oldest offset v, of exact, text, image |
  *
- *   v = varint; integers are little-endian. About 185 bytes and the names for a text.
+ *   v = varint; integers are little-endian. About 185 bytes and the names for a text,
+ *   140 for an image. Version 1 has no images and no oldest offset of theirs.
  *
  * Why strict: a row comes back from a disk. What is not exactly a row is refused as a whole, so a
  * damaged one can hide samples and never makes a false duplicate of one.
@@ -14,8 +15,10 @@
 
 #include "bytes.h"
 
-#define VERSION 1
-#define HAS_ALL (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
+#define VERSION      2
+#define VERSION_TEXT 1 /* before images */
+#define HAS_TEXT     (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
+#define HAS_ALL      (HAS_TEXT | SLUICE_HAS_IMAGE)
 
 static sluice_status write_span(sluice_span span, sluice_bytes *out)
 {
@@ -50,8 +53,14 @@ static sluice_status write_fields(const sluice_sample *sample, const sl_durable_
         SLUICE_TRY(sl_bytes_put_u8(out, features->profile));
         SLUICE_TRY(sl_bytes_append(out, features->sketch, sizeof features->sketch));
     }
+    if (features->has & SLUICE_HAS_IMAGE) {
+        SLUICE_TRY(
+            sl_bytes_append(out, features->image_signature, sizeof features->image_signature));
+        SLUICE_TRY(sl_bytes_append(out, features->image_colours, sizeof features->image_colours));
+    }
     SLUICE_TRY(sl_bytes_put_varint(out, from->exact));
-    return sl_bytes_put_varint(out, from->text);
+    SLUICE_TRY(sl_bytes_put_varint(out, from->text));
+    return sl_bytes_put_varint(out, from->image);
 }
 
 sluice_status sl_durable_write(const sluice_sample *sample, const sl_durable_from *from,
@@ -86,6 +95,14 @@ static void read_features(sl_reader *reader, sluice_features *features)
             memcpy(features->sketch, sketch.data, sketch.size);
         }
     }
+    if (features->has & SLUICE_HAS_IMAGE) {
+        sluice_span signature = sl_reader_span(reader, SLUICE_IMAGE_BYTES);
+        sluice_span colours = sl_reader_span(reader, SLUICE_IMAGE_COLOURS);
+        if (colours.size == SLUICE_IMAGE_COLOURS) {
+            memcpy(features->image_signature, signature.data, signature.size);
+            memcpy(features->image_colours, colours.data, colours.size);
+        }
+    }
 }
 
 /* A size is checked before it is used: hostile ones reach 2^64. */
@@ -104,6 +121,13 @@ static bool is_name(sluice_span name)
     return sl_utf8_valid(name) && (name.size == 0 || memchr(name.data, 0, name.size) == NULL);
 }
 
+/* A signature has none. */
+static uint32_t bits_beyond(const uint8_t *signature)
+{
+    _Static_assert(SLUICE_IMAGE_BITS / 8 == SLUICE_IMAGE_BYTES - 3, "17 bits beyond the last");
+    return (uint32_t)signature[61] >> SLUICE_IMAGE_BITS % 8 | signature[62] | signature[63];
+}
+
 static bool is_row(const sluice_sample *sample)
 {
     const sluice_features *features = &sample->features;
@@ -111,7 +135,8 @@ static bool is_row(const sluice_sample *sample)
         features->profile > SLUICE_PROFILE_AUTO && features->profile < SLUICE_N_PROFILES;
     return features->has != 0 && (features->has & ~HAS_ALL) == 0 && sample->offset != UINT64_MAX &&
            sample->id.size > 0 && is_name(sample->id) && is_name(sample->source) &&
-           ((features->has & SLUICE_HAS_SKETCH) == 0 || has_profile);
+           ((features->has & SLUICE_HAS_SKETCH) == 0 || has_profile) &&
+           bits_beyond(features->image_signature) == 0;
 }
 
 sluice_status sl_durable_read(sluice_span row, sluice_sample *sample, sl_durable_from *from)
@@ -119,7 +144,7 @@ sluice_status sl_durable_read(sluice_span row, sluice_sample *sample, sl_durable
     *from = (sl_durable_from){0};
     *sample = (sluice_sample){0};
     sl_reader reader = sl_reader_of(row);
-    bool known = sl_reader_u8(&reader) == VERSION;
+    uint8_t version = sl_reader_u8(&reader);
     sample->features.has = sl_reader_u8(&reader);
     sample->offset = sl_reader_varint(&reader);
     sample->arrived_us = (int64_t)sl_reader_u64(&reader);
@@ -130,6 +155,9 @@ sluice_status sl_durable_read(sluice_span row, sluice_sample *sample, sl_durable
     read_features(&reader, &sample->features);
     from->exact = sl_reader_varint(&reader);
     from->text = sl_reader_varint(&reader);
+    from->image = version == VERSION ? sl_reader_varint(&reader) : 0;
+    bool known =
+        version == VERSION || (version == VERSION_TEXT && (sample->features.has & ~HAS_TEXT) == 0);
     if (!known || reader.bad || reader.at != reader.end || i_producer > UINT32_MAX ||
         !is_row(sample)) {
         *sample = (sluice_sample){0};

@@ -7,7 +7,7 @@
 
 /* Oldest offset that each method remembered when the row was written. */
 typedef struct sl_durable_from {
-    uint64_t exact, text;
+    uint64_t exact, text, image;
 } sl_durable_from;
 
 /* Appends the row of a sample that has features; the format is at the head of durable.c. */

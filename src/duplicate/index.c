@@ -80,13 +80,6 @@ uint64_t sl_index_rows_of(const sl_index_options *options, uint32_t id_bytes)
            sl_rows_row_bytes(options->payload_bytes, id_bytes + SL_INDEX_SOURCE_BYTES);
 }
 
-uint64_t sl_index_oldest(const sl_index *index, const sl_horizon *horizon)
-{
-    sl_row row;
-    uint32_t place = sl_rows_lower(index->rows, horizon->offset, horizon->arrived_us);
-    return place != SL_ROWS_NONE && sl_rows_at(index->rows, place, &row) ? row.offset : UINT64_MAX;
-}
-
 bool sl_index_erase(sl_index *index, uint64_t offset)
 {
     uint32_t place = sl_rows_find(index->rows, offset);

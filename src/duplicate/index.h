@@ -35,9 +35,6 @@ void sl_index_touch(const sl_index *index);
 /* Rows that fit for ids of `id_bytes` and sources of SL_INDEX_SOURCE_BYTES. */
 uint64_t sl_index_rows_of(const sl_index_options *options, uint32_t id_bytes);
 
-/* Offset of the oldest row that the horizon shows; UINT64_MAX if it shows none. */
-uint64_t sl_index_oldest(const sl_index *index, const sl_horizon *horizon);
-
 /* Erases the row of an offset, if there is one. The rows then have gaps: see sl_rows_compact. */
 bool sl_index_erase(sl_index *index, uint64_t offset);
 

@@ -429,3 +429,10 @@ sl_horizon sl_window_horizon(const sl_window *window, uint64_t offset, int64_t a
                         .arrived_us =
                             any_age ? INT64_MIN : (int64_t)((uint64_t)arrived_us - age_us)};
 }
+
+uint64_t sl_rows_oldest(const sl_rows *rows, const sl_horizon *horizon)
+{
+    sl_row row;
+    uint32_t place = sl_rows_lower(rows, horizon->offset, horizon->arrived_us);
+    return place != SL_ROWS_NONE && sl_rows_at(rows, place, &row) ? row.offset : UINT64_MAX;
+}

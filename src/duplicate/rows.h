@@ -95,4 +95,7 @@ static inline bool sl_horizon_shows(const sl_horizon *horizon, const sl_row *row
            row->arrived_us >= horizon->arrived_us;
 }
 
+/* Offset of the oldest row that the horizon shows; UINT64_MAX if it shows none. */
+uint64_t sl_rows_oldest(const sl_rows *rows, const sl_horizon *horizon);
+
 #endif

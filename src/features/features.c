@@ -7,14 +7,20 @@
  *                                |
  *                                v
  *                     units --> shingles --> sketch
+ *      |  image/...
+ *      v
+ *   decode --> raster --> signature, colours, quality
  *
  * Why the hashes are seeded: two streams with different seeds share nothing that could be joined,
  * and nobody who does not know the seed can prepare collisions.
- * Why empty samples have no features: they would all be duplicates of the first. */
+ * Why empty samples have no features: they would all be duplicates of the first. Images without
+ * structure have no signature, for the same reason: only their bytes are compared. */
 #include "features/features.h"
 
 #include "sluice/engine.h"
 #include "features/fold_chinese.h"
+#include "features/image_decode.h"
+#include "features/image_hash.h"
 #include "features/normalize.h"
 #include "features/profile.h"
 #include "features/set_sketch.h"
@@ -39,6 +45,9 @@ struct sl_features {
     sl_text_settings settings[SLUICE_N_PROFILES];
     sl_normal normal, folded;
     sl_units units;
+    sl_image_hash *image_hash;
+    sl_raster raster;
+    uint32_t image_min_quality;
     bool no_memory; /* of the last make */
 };
 
@@ -105,6 +114,9 @@ sluice_status sl_features_open(const sluice_config *config, sl_features **out)
     if (status == SLUICE_OK) {
         status = sl_set_sketch_open(config->seed, &features->sketcher);
     }
+    if (status == SLUICE_OK) {
+        status = sl_image_hash_open(&features->image_hash);
+    }
     if (status != SLUICE_OK) {
         sl_features_close(&features);
         return status;
@@ -112,6 +124,7 @@ sluice_status sl_features_open(const sluice_config *config, sl_features **out)
     features->kernel = sl_kernel_best();
     features->seed = config->seed;
     features->profile = config->duplicate.text_profile;
+    features->image_min_quality = config->duplicate.image_min_quality;
     for (int profile = SLUICE_PROFILE_AUTO + 1; profile < SLUICE_N_PROFILES; profile++) {
         features->settings[profile] = sl_text_settings_of(config, (sluice_profile)profile);
     }
@@ -128,6 +141,7 @@ void sl_features_close(sl_features **features_p)
         sl_normal_fini(&features->normal);
         sl_normal_fini(&features->folded);
         sl_units_fini(&features->units);
+        sl_image_hash_close(&features->image_hash);
         free(features);
         *features_p = NULL;
     }
@@ -219,6 +233,53 @@ static sluice_status make_text(sl_features *scratch, sluice_span media_type, slu
     return SLUICE_OK;
 }
 
+static void refuse_no_memory(sl_features *scratch, sluice_sample *sample)
+{
+    refuse(sample, "no_memory", "There was no memory for the features of the sample.");
+    scratch->no_memory = true;
+}
+
+/* The signature of a decoded image, unless it says nothing. */
+static void make_signature(sl_features *scratch, sluice_features *features)
+{
+    sl_image_hash_make(scratch->image_hash, &scratch->raster, features->image_signature,
+                       features->image_colours, &features->image_quality);
+    if (features->image_quality == 0 || features->image_quality < scratch->image_min_quality) {
+        features->image_state = SLUICE_IMAGE_FLAT;
+        memset(features->image_signature, 0, sizeof features->image_signature);
+        memset(features->image_colours, 0, sizeof features->image_colours);
+        return;
+    }
+    features->image_state = SLUICE_IMAGE_USABLE;
+    features->has |= SLUICE_HAS_IMAGE;
+}
+
+static void make_image(sl_features *scratch, sluice_sample *sample)
+{
+    switch (sl_image_decode(sample->payload, &scratch->raster)) {
+    case SL_IMAGE_DECODED:
+        make_signature(scratch, &sample->features);
+        break;
+    case SL_IMAGE_FOREIGN:
+        sample->features.image_state = SLUICE_IMAGE_FOREIGN;
+        break;
+    case SL_IMAGE_UNSUPPORTED:
+        sample->features.image_state = SLUICE_IMAGE_UNSUPPORTED;
+        break;
+    case SL_IMAGE_BROKEN:
+        refuse(sample, "image_broken", "The image is truncated or damaged.");
+        break;
+    case SL_IMAGE_TOO_LARGE:
+        refuse(sample, "image_too_large",
+               "The image has more than 40 megapixels, a side beyond 65,535, is interlaced with "
+               "more than 16 megapixels, or has too many scans.");
+        break;
+    case SL_IMAGE_NO_MEMORY:
+        refuse_no_memory(scratch, sample);
+        break;
+    }
+}
+
 void sl_features_make(sl_features *features, sluice_sample *sample)
 {
     memset(&sample->features, 0, sizeof sample->features);
@@ -235,6 +296,9 @@ void sl_features_make(sl_features *features, sluice_sample *sample)
     hash_bytes(sample->payload.data, sample->payload.size, features->seed + (uint64_t)media,
                sample->features.raw_hash);
     sample->features.has = SLUICE_HAS_RAW;
+    if (media == MEDIA_IMAGE) {
+        make_image(features, sample);
+    }
     if (media != MEDIA_TEXT) {
         return;
     }
@@ -245,8 +309,7 @@ void sl_features_make(sl_features *features, sluice_sample *sample)
         refuse(sample, "text_too_large",
                "The text is longer than 2 MiB once its compatibility characters are expanded.");
     } else if (status != SLUICE_OK) {
-        refuse(sample, "no_memory", "There was no memory for the features of the text.");
-        features->no_memory = true;
+        refuse_no_memory(features, sample);
     }
 }
 

@@ -222,7 +222,7 @@ class BadLines(Case):
         self.refused(b'{"text":"t","x":"\\ud800"}', "not_json", 'member "x"')
         self.refused(b'{"id":"a\\u0000","text":"t"}', "id_has_nul", "id")
         self.refused(b'{"id":"a","x":"b\\u0000","text":"t"}', "attribute_has_nul", "attribute")
-        self.refused(b'{"id":"a","image":"x.jpg"}', "no_images", "later version")
+        self.refused(b'{"id":"a","image":"x.jpg"}', "image_missing", "x.jpg: No such file")
         self.refused(b"[" * 100000, "not_json", "")
         self.refused(b'{"text":"t","x":1e999}', "not_json", 'member "x"')
         self.refused(b"\x00\x01\x02", "not_json", "")
@@ -366,9 +366,11 @@ class Files(Case):
         (self.dir / "photos").mkdir()
         for args, code, says in ((["none.jsonl"], 1, "none.jsonl: No such file"),
                                  (["a.jsonl", "a.pb"], 64, "two formats"),
-                                 (["photos"], 64, "later version"), (["a.tar"], 64, "later version"),
+                                 (["photos", "a.jsonl"], 64, "two formats"),
+                                 (["--format", "jsonl", "photos"], 64, "leave --format away"),
+                                 (["--format", "images", "a.jsonl"], 64, "neither a folder nor a .tar"),
                                  (["a.txt"], 64, "--format jsonl"),
-                                 (["--views", "v.npy", "a.jsonl"], 64, "not in this version"),
+                                 (["--views", "v.npy", "a.jsonl"], 1, "v.npy"),
                                  (["--format", "csv"], 64, "not csv"), (["--frobnicate"], 64, "unknown"),
                                  (["-o"], 64, "missing"),
                                  (["-o", "a.jsonl", "a.jsonl"], 64, "cannot be written too"),

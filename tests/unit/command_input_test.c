@@ -254,12 +254,12 @@ static void test_input_open_refuses_what_it_cannot_read(void **state)
     write_text(name(text_path, sizeof text_path, "a.txt"), "");
     const char *two[] = {path_a, path_b};
     const char *gone[] = {path_a, "/nonexistent.jsonl"};
-    const char *directory[] = {folder};
+    const char *mixed[] = {path_a, folder};
     const char *unnamed[] = {text_path};
     assert_int_equal(sl_input_open(two, 2, SL_INPUT_AUTO, &input, &why), SLUICE_E_CONFIG);
     assert_int_equal(sl_input_open(gone, 2, SL_INPUT_AUTO, &input, &why), SLUICE_E_IO);
     assert_non_null(strstr(why.text, "/nonexistent.jsonl"));
-    assert_int_equal(sl_input_open(directory, 1, SL_INPUT_AUTO, &input, &why), SLUICE_E_CONFIG);
+    assert_int_equal(sl_input_open(mixed, 2, SL_INPUT_AUTO, &input, &why), SLUICE_E_CONFIG);
     assert_int_equal(sl_input_open(unnamed, 1, SL_INPUT_AUTO, &input, &why), SLUICE_E_CONFIG);
     assert_null(input);
     assert_int_equal(sl_input_open(unnamed, 1, SL_INPUT_JSONL, &input, &why), SLUICE_OK);

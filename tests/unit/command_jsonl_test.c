@@ -19,7 +19,8 @@ static sluice_status encode(const char *line)
     sl_refusal refusal;
     sl_bytes_clear(&wire);
     fault.reason = NULL;
-    sluice_status status = sl_jsonl_encode(sl_span_of(line), "f:1", &wire, &fault);
+    static sl_jsonl_image image;
+    sluice_status status = sl_jsonl_encode(sl_span_of(line), "f:1", &wire, &image, &fault);
     assert_true(sl_sample_fields_find((sluice_span){wire.data, wire.size}, &fields, &refusal));
     return status;
 }
@@ -129,7 +130,9 @@ static void test_jsonl_encode_bad_lines_are_refused_by_member(void **state)
     assert_refused("{\"", "not_json", "");
     assert_refused("{\"a\\", "not_json", "");
     assert_refused("null", "not_an_object", "null");
-    assert_refused("{\"image\":\"a.jpg\"}", "no_images", "later version");
+    assert_refused("{\"image\":\"\"}", "image_missing", "not a path");
+    assert_refused("{\"image\":7}", "wrong_type", "a path");
+    assert_refused("{\"image\":\"a.jpg\",\"text\":\"a\"}", "two_payloads", "both");
 }
 
 static void test_jsonl_encode_refused_sample_keeps_its_names(void **state)

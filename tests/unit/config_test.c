@@ -284,8 +284,7 @@ static void test_config_parse_keys_of_later_versions_pass_at_their_default_only(
     sluice_config config;
     assert_int_equal(parse(&config,
                            "encoder: none\n"
-                           "duplicate: {image: {memory: 131072KiB, threshold: auto},\n"
-                           "            embedding: {threshold: 0.950}}\n"
+                           "duplicate: {embedding: {memory: 327680KiB, threshold: 0.950}}\n"
                            "influence:\n"
                            "  enabled: false\n"
                            "  half_life: 100000\n"
@@ -299,18 +298,72 @@ static void test_config_parse_keys_of_later_versions_pass_at_their_default_only(
                            "    when: 'duplicate'\n"
                            "  - {when: percentile.leverage >= 0.99, do: flag, reason: rare}\n"),
                      SLUICE_OK);
-    assert_refused("encoder: builtin\n", 1, 10, "encoder: not in this version");
-    assert_refused("duplicate: {image: {memory: 1GiB}}\n", 1, 29, "only the default 128MiB");
-    assert_refused("duplicate: {image: {memory: 1GB}}\n", 1, 29, "a size such as");
-    assert_refused("influence: {half_life: 5}\n", 1, 24, "not in this version");
-    assert_refused("influence: {damping: {relative: 0.1}}\n", 1, 22, "not in this version");
-    assert_refused("influence: {references: [{name: a}]}\n", 1, 25, "not in this version");
+    assert_refused("encoder: builtin\n", 1, 10, "upstream or none");
+    assert_refused("duplicate: {embedding: {memory: 1GiB}}\n", 1, 33, "only the default 320MiB");
+    assert_refused("duplicate: {embedding: {memory: 1GB}}\n", 1, 33, "a size such as");
     assert_refused("budget: {keep_fraction: 0.5}\n", 1, 9, "not in this version");
     assert_refused("fairness: 1\n", 1, 11, "not in this version");
     assert_refused("policy: []\n", 1, 9, "policy: not in this version");
     assert_refused("policy:\n  - {when: percentile.leverage >= 0.99, do: flag, reason: rare}\n"
                    "  - {when: duplicate, do: drop, reason: duplicate}\n",
                    2, 3, "not in this version");
+}
+
+static void test_config_parse_lists_and_mappings_of_influence(void **state)
+{
+    (void)state;
+    sluice_config config;
+    sluice_bytes printed = {0};
+    assert_int_equal(
+        parse(&config,
+              "influence:\n"
+              "  damping: {relative: 0.25}\n"
+              "  references:\n"
+              "    - {name: catalogue, source: \"a \\\"shop\\\"\", samples: 1000}\n"
+              "    - name: held-out\n"
+              "      path: refs.jsonl\n"
+              "      views: refs.npy\n"
+              "  expert: {adapter: fixed, warmup: 512, refresh: [512, 1024], ridge: 1e-3}\n"),
+        SLUICE_OK);
+    assert_true(config.influence.damping.margin <= 0);
+    assert_true(config.influence.damping.relative >= 0.25);
+    assert_int_equal(config.influence.n_references, 2);
+    assert_string_equal(config.influence.reference[0].source, "a \"shop\"");
+    assert_int_equal(config.influence.reference[0].samples, 1000);
+    assert_string_equal(config.influence.reference[1].views, "refs.npy");
+    assert_int_equal(config.influence.expert.adapter, 1);
+    assert_int_equal(config.influence.expert.warmup, 512);
+    assert_int_equal(config.influence.expert.n_refresh, 2);
+    assert_int_equal(config.influence.expert.refresh[1], 1024);
+
+    sluice_config again;
+    assert_int_equal(sluice_config_print(&config, &printed), SLUICE_OK);
+    assert_int_equal(sl_bytes_put_u8(&printed, 0), SLUICE_OK);
+    assert_int_equal(parse(&again, (const char *)printed.data), SLUICE_OK);
+    assert_memory_equal(&again, &config, sizeof config);
+    sl_bytes_fini(&printed);
+}
+
+static void test_config_parse_bad_lists_and_mappings_of_influence_are_refused(void **state)
+{
+    (void)state;
+    assert_refused("influence: {half_life: -5}\n", 1, 24, "a whole number");
+    assert_refused("influence: {damping: 2}\n", 1, 22, "{margin: X} or {relative: X}");
+    assert_refused("influence: {damping: {margin: 0}}\n", 1, 22, "{margin: X} or {relative: X}");
+    assert_refused("influence: {damping: {margin: 1, relative: 1}}\n", 1, 22, "cannot be read");
+    assert_refused("influence: {damping: {margin: [2]}}\n", 1, 22, "cannot be read");
+    assert_refused("influence: {references: [{name: a}]}\n", 1, 26, "an entry");
+    assert_refused("influence: {references: [{name: a b, source: s, samples: 3}]}\n", 1, 26,
+                   "an entry");
+    assert_refused("influence: {references: [{name: a, source: s, samples: 1001}]}\n", 1, 26,
+                   "1 to 1000");
+    assert_refused("influence: {references: [{name: a, source: s, samples: 1},"
+                   " {name: a, path: f}]}\n",
+                   1, 60, "its name is taken");
+    assert_refused("influence: {expert: {refresh: [512, 500]}}\n", 1, 31, "multiples of 256");
+    assert_refused("influence: {expert: {refresh: [1024, 512]}}\n", 1, 31, "ascending");
+    assert_refused("influence: {expert: {ridge: 0}}\n", 1, 29, "0.000001 to 1000");
+    assert_refused("influence: {expert: {ridge: nan}}\n", 1, 29, "a number");
 }
 
 static void test_config_set_changes_one_key(void **state)
@@ -408,6 +461,10 @@ static void test_config_state_lines_are_sorted_and_plain(void **state)
     assert_int_equal(sl_bytes_put_u8(&lines, 0), SLUICE_OK);
     assert_string_equal((char *)lines.data, "duplicate.enabled: true\n"
                                             "duplicate.exact.memory: 67108864\n"
+                                            "duplicate.image.memory: 134217728\n"
+                                            "duplicate.image.min_quality: 50\n"
+                                            "duplicate.image.profile: copies\n"
+                                            "duplicate.image.threshold: auto\n"
                                             "duplicate.text.fold_chinese: auto\n"
                                             "duplicate.text.memory: 536870912\n"
                                             "duplicate.text.profile: auto\n"
@@ -415,6 +472,19 @@ static void test_config_state_lines_are_sorted_and_plain(void **state)
                                             "duplicate.text.threshold: 0.7\n"
                                             "duplicate.window.age: 0\n"
                                             "duplicate.window.samples: 0\n"
+                                            "encoder: upstream\n"
+                                            "influence.damping: {margin: 2}\n"
+                                            "influence.enabled: true\n"
+                                            "influence.expert.adapter: step\n"
+                                            "influence.expert.bound_sample: 5\n"
+                                            "influence.expert.bound_source: 0.2\n"
+                                            "influence.expert.rank: auto\n"
+                                            "influence.expert.refresh: auto\n"
+                                            "influence.expert.refresh_lag: 16\n"
+                                            "influence.expert.ridge: 0.01\n"
+                                            "influence.expert.warmup: auto\n"
+                                            "influence.half_life: 100000\n"
+                                            "influence.references: []\n"
                                             "seed: 1\n");
     sl_bytes_fini(&lines);
 }
@@ -470,6 +540,8 @@ int main(void)
         cmocka_unit_test(test_config_parse_hostile_text_is_bounded),
         cmocka_unit_test(test_config_parse_more_errors_than_are_kept_counts_them),
         cmocka_unit_test(test_config_parse_keys_of_later_versions_pass_at_their_default_only),
+        cmocka_unit_test(test_config_parse_lists_and_mappings_of_influence),
+        cmocka_unit_test(test_config_parse_bad_lists_and_mappings_of_influence_are_refused),
         cmocka_unit_test(test_config_set_changes_one_key),
         cmocka_unit_test(test_config_set_bad_assignments_are_refused_without_a_line),
         cmocka_unit_test(test_config_print_reads_back_the_same),

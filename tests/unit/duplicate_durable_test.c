@@ -14,13 +14,14 @@ static const uint64_t from = 300;
 static void write(const sluice_sample *sample, sluice_bytes *row)
 {
     sl_bytes_clear(row);
-    assert_int_equal(sl_durable_write(sample, &(sl_durable_from){from, from + 1}, row), SLUICE_OK);
+    assert_int_equal(sl_durable_write(sample, &(sl_durable_from){from, from + 1, from + 2}, row),
+                     SLUICE_OK);
 }
 
 static void assert_refused(const sluice_bytes *row, size_t size)
 {
     sluice_sample sample;
-    sl_durable_from oldest = {1, 1};
+    sl_durable_from oldest = {1, 1, 1};
     uint8_t *copy = malloc(size + (size == 0)); /* of exactly that size: reading past it is seen */
     assert_non_null(copy);
     if (size > 0) {
@@ -28,7 +29,7 @@ static void assert_refused(const sluice_bytes *row, size_t size)
     }
     assert_int_equal(sl_durable_read((sluice_span){copy, size}, &sample, &oldest),
                      SLUICE_E_BADSAMPLE);
-    assert_int_equal(oldest.exact + oldest.text, 0);
+    assert_int_equal(oldest.exact + oldest.text + oldest.image, 0);
     assert_int_equal(sample.id.size, 0);
     free(copy);
 }
@@ -42,6 +43,7 @@ static void assert_round_trip(const sluice_sample *sample)
     assert_int_equal(sl_durable_read(span_of(&row), &back, &oldest), SLUICE_OK);
     assert_int_equal(oldest.exact, from);
     assert_int_equal(oldest.text, from + 1);
+    assert_int_equal(oldest.image, from + 2);
     assert_int_equal(back.offset, sample->offset);
     assert_int_equal(back.arrived_us, sample->arrived_us);
     assert_int_equal(back.i_producer, sample->i_producer);
@@ -59,6 +61,10 @@ static void assert_round_trip(const sluice_sample *sample)
         assert_int_equal(back.features.profile, sample->features.profile);
         assert_memory_equal(back.features.sketch, sample->features.sketch, 128);
     }
+    if (sample->features.has & SLUICE_HAS_IMAGE) {
+        assert_memory_equal(back.features.image_signature, sample->features.image_signature, 64);
+        assert_memory_equal(back.features.image_colours, sample->features.image_colours, 32);
+    }
     for (size_t size = 0; size < row.size; size++) {
         assert_refused(&row, size);
     }
@@ -70,8 +76,11 @@ static void assert_round_trip(const sluice_sample *sample)
 static void test_durable_rows_come_back_and_no_part_of_them(void **state)
 {
     (void)state;
-    for (uint8_t has = 1; has < 8; has++) {
+    for (uint8_t has = 1; has < 16; has++) {
         sluice_sample sample = make_sample(12345, 7, "an id", "a source");
+        sluice_sample image = make_image_sample(12345, 7, "an id", "a source");
+        memcpy(sample.features.image_signature, image.features.image_signature, 64);
+        memset(sample.features.image_colours, 0x85, sizeof sample.features.image_colours);
         sample.features.has = has;
         assert_round_trip(&sample);
     }
@@ -98,7 +107,7 @@ static void test_durable_row_is_compact(void **state)
     sluice_bytes row = {0};
     sluice_sample sample = make_sample(1000, 7, "0123456789abcdef", "web");
     write(&sample, &row);
-    assert_in_range(row.size, 1, 161 + 16 + 3 + 19);
+    assert_in_range(row.size, 1, 161 + 16 + 3 + 21);
     sl_bytes_fini(&row);
 }
 
@@ -137,7 +146,31 @@ static void test_durable_hostile_fields_are_refused(void **state)
     row.data[0]++; /* version */
     assert_refused(&row, row.size);
     row.data[0]--;
-    row.data[1] |= 8; /* an unknown feature */
+    row.data[1] |= 16; /* an unknown feature */
+    assert_refused(&row, row.size);
+    sluice_sample image = make_image_sample(1, 7, "id", "source");
+    image.features.image_signature[SLUICE_IMAGE_BYTES - 3] = 0x80; /* a bit beyond the last */
+    write(&image, &row);
+    assert_refused(&row, row.size);
+    sl_bytes_fini(&row);
+}
+
+/* A state that an older program left. */
+static void test_durable_row_of_version_1_comes_back(void **state)
+{
+    (void)state;
+    sluice_bytes row = {0};
+    sluice_sample sample = make_sample(12345, 7, "an id", "a source");
+    write(&sample, &row);
+    row.data[0] = 1;
+    row.size -= 2; /* the varint of 302 */
+    sluice_sample back;
+    sl_durable_from oldest;
+    assert_int_equal(sl_durable_read(span_of(&row), &back, &oldest), SLUICE_OK);
+    assert_int_equal(oldest.text, from + 1);
+    assert_int_equal(oldest.image, 0);
+    assert_memory_equal(back.features.sketch, sample.features.sketch, 128);
+    row.data[1] |= SLUICE_HAS_IMAGE; /* which it could not have */
     assert_refused(&row, row.size);
     sl_bytes_fini(&row);
 }
@@ -177,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_durable_extremes_come_back),
         cmocka_unit_test(test_durable_row_is_compact),
         cmocka_unit_test(test_durable_hostile_fields_are_refused),
+        cmocka_unit_test(test_durable_row_of_version_1_comes_back),
         cmocka_unit_test(test_durable_damaged_rows_never_break_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

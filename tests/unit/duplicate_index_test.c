@@ -93,15 +93,15 @@ static void test_index_oldest_follows_the_horizon(void **state)
     sl_index index;
     assert_int_equal(sl_index_init(&index, &small, "", NULL), SLUICE_OK);
     sl_horizon all = {0, UINT64_MAX, INT64_MIN};
-    assert_int_equal(sl_index_oldest(&index, &all), UINT64_MAX);
+    assert_int_equal(sl_rows_oldest(index.rows, &all), UINT64_MAX);
     for (uint64_t offset = 0; offset < 500; offset += 2) {
         append(&index, offset, 16);
     }
     uint64_t rows = sl_index_usage(&index).rows;
-    assert_int_equal(sl_index_oldest(&index, &all), 500 - 2 * rows);
-    assert_int_equal(sl_index_oldest(&index, &(sl_horizon){451, 500, INT64_MIN}), 452);
-    assert_int_equal(sl_index_oldest(&index, &(sl_horizon){0, 500, 461}), 462);
-    assert_int_equal(sl_index_oldest(&index, &(sl_horizon){499, 500, 0}), UINT64_MAX);
+    assert_int_equal(sl_rows_oldest(index.rows, &all), 500 - 2 * rows);
+    assert_int_equal(sl_rows_oldest(index.rows, &(sl_horizon){451, 500, INT64_MIN}), 452);
+    assert_int_equal(sl_rows_oldest(index.rows, &(sl_horizon){0, 500, 461}), 462);
+    assert_int_equal(sl_rows_oldest(index.rows, &(sl_horizon){499, 500, 0}), UINT64_MAX);
     sl_index_fini(&index);
 }
 

@@ -84,12 +84,39 @@ static inline void make_agree(sluice_sample *sample, const sluice_sample *with, 
     }
 }
 
+/* A kept image of random signature and no colours. */
+static inline sluice_sample make_image_sample(uint64_t offset, uint64_t seed, const char *id,
+                                              const char *source)
+{
+    sluice_sample sample = {.offset = offset,
+                            .arrived_us = (int64_t)(offset * 1000),
+                            .id = sl_span_of(id),
+                            .source = sl_span_of(source)};
+    sample.features.has = SLUICE_HAS_IMAGE;
+    for (uint32_t i = 0; i < SLUICE_IMAGE_BYTES; i++) {
+        sample.features.image_signature[i] = (uint8_t)next_random(&seed);
+    }
+    memset(sample.features.image_signature + SLUICE_IMAGE_BITS / 8, 0,
+           SLUICE_IMAGE_BYTES - SLUICE_IMAGE_BITS / 8);
+    return sample;
+}
+
+/* Flips `n` different bits of the signature, spread evenly. */
+static inline void flip_bits(sluice_sample *sample, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t bit = i * (SLUICE_IMAGE_BITS - 8) / n;
+        sample->features.image_signature[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
 static inline sluice_config make_config(uint64_t exact_memory, uint64_t text_memory)
 {
     sluice_config config = {0};
     config.duplicate.enabled = true;
     config.duplicate.exact_memory = exact_memory;
     config.duplicate.text_memory = text_memory;
+    config.duplicate.image_memory = 64 << 10;
     return config;
 }
 

@@ -1,4 +1,6 @@
 /* features_features_test.c - which features a sample gets, by its media type and text. */
+#include "images.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -121,16 +123,49 @@ static void test_texts_of_one_unit_are_told_apart(void **state)
     assert_int_equal(n_equal(&one, &again), SLUICE_SKETCH_COORDINATES);
 }
 
-static void test_image_and_unknown_media_have_the_raw_hash_only(void **state)
+static void test_foreign_images_and_unknown_media_have_the_raw_hash_only(void **state)
 {
-    static const char *const types[] = {"image/jpeg", "image/svg+xml", "application/octet-stream",
+    static const char *const types[] = {"image/gif", "image/svg+xml", "application/octet-stream",
                                         "video/mp4"};
-    uint8_t bytes[4] = {0xff, 0xd8, 0xff, 0xe0}; /* not UTF-8, which must not matter */
+    uint8_t bytes[4] = {0xff, 0xd8, 0x00, 0xe0}; /* not UTF-8, which must not matter */
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         sluice_sample sample = make_bytes(*state, types[i], bytes, sizeof bytes);
         assert_int_equal(sample.features.has, SLUICE_HAS_RAW);
         assert_int_equal(sample.verdict.decision, SLUICE_KEEP);
     }
+}
+
+/* Takes `bytes`. */
+static sluice_sample make_image(sl_features *features, sluice_span bytes)
+{
+    sluice_sample sample = make_bytes(features, "image/png", bytes.data, bytes.size);
+    span_free(bytes);
+    return sample;
+}
+
+static void test_image_has_a_signature_if_it_is_usable(void **state)
+{
+    picture scene = picture_make(1, 90, 60), flat = picture_flat(90, 60, 200);
+    sluice_sample usable = make_image(*state, jpeg_of(&scene, 90, 0));
+    assert_int_equal(usable.features.has, SLUICE_HAS_RAW | SLUICE_HAS_IMAGE);
+    assert_int_equal(usable.features.image_state, SLUICE_IMAGE_USABLE);
+    assert_in_range(usable.features.image_quality, 50, 100);
+    sluice_sample useless = make_image(*state, png_of_rgb(&flat));
+    assert_int_equal(useless.features.has, SLUICE_HAS_RAW);
+    assert_int_equal(useless.features.image_state, SLUICE_IMAGE_FLAT);
+    assert_int_equal(useless.verdict.decision, SLUICE_KEEP);
+    sluice_sample foreign = make_bytes(*state, "image/png", "GIF89a", 6);
+    assert_int_equal(foreign.features.image_state, SLUICE_IMAGE_FOREIGN);
+    free(scene.rgb);
+    free(flat.rgb);
+}
+
+static void test_image_that_is_damaged_is_refused(void **state)
+{
+    sluice_sample sample = make_bytes(*state, "image/png", "\x89PNG\r\n\x1a\n", 8);
+    assert_int_equal(sample.verdict.decision, SLUICE_REFUSE);
+    assert_string_equal(sample.verdict.reasons[0], "image_broken");
+    assert_int_equal(sample.features.has, 0);
 }
 
 static void test_text_by_any_of_its_media_types_is_text(void **state)
@@ -286,7 +321,9 @@ int main(void)
         cmocka_unit_test(test_text_of_white_space_has_the_raw_hash_only),
         cmocka_unit_test(test_text_without_units_has_no_sketch),
         cmocka_unit_test(test_texts_of_one_unit_are_told_apart),
-        cmocka_unit_test(test_image_and_unknown_media_have_the_raw_hash_only),
+        cmocka_unit_test(test_image_has_a_signature_if_it_is_usable),
+        cmocka_unit_test(test_image_that_is_damaged_is_refused),
+        cmocka_unit_test(test_foreign_images_and_unknown_media_have_the_raw_hash_only),
         cmocka_unit_test(test_text_by_any_of_its_media_types_is_text),
         cmocka_unit_test(test_raw_hash_depends_on_the_class_of_media_not_the_type),
         cmocka_unit_test(test_text_that_is_not_utf8_is_refused),

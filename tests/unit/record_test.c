@@ -149,7 +149,7 @@ static void test_json_of_wire_reads_the_last_annotation(void **state)
     sl_bytes_fini(&out);
 }
 
-static void test_json_of_wire_reads_what_a_later_version_fills_in(void **state)
+static void test_json_of_wire_gives_scores_and_null_where_there_is_none(void **state)
 {
     (void)state;
     sluice_bytes bytes = golden_file(FIRST "sample-influence.pb");
@@ -157,9 +157,34 @@ static void test_json_of_wire_reads_what_a_later_version_fills_in(void **state)
     assert_int_equal(sl_record_json_of_wire(wire_span(&bytes), &out), SLUICE_OK);
     assert_bytes(&out, "{\"id\": \"a1\", \"source\": \"shop/é\", \"offset\": 5, \"decision\": "
                        "\"keep\", \"reasons\": [], \"weight\": 1.0, \"duplicate\": null, "
-                       "\"influence\": null}");
+                       "\"influence\": {\"state\": \"live\", \"loss\": 0.0, \"self\": 2.0, "
+                       "\"ratio\": null, \"toward\": {\"catalogue\": -0.25, \"empty\": null}, "
+                       "\"leverage\": null, \"residual\": null, \"source_shift\": null, "
+                       "\"percentile\": {\"loss\": null, \"self\": 0.75, \"leverage\": null, "
+                       "\"toward\": {\"catalogue\": 0.5, \"empty\": null}}, \"reliability\": "
+                       "null}}");
     sl_bytes_fini(&bytes);
     sl_bytes_fini(&out);
+}
+
+static void test_scores_survive_the_wire(void **state)
+{
+    (void)state;
+    sluice_sample sample = first_hop();
+    sample.scores = (sluice_scores){
+        .state = SLUICE_STALE,
+        .n_toward = 2,
+        .loss = 0.1F,
+        .self = 2.5e7F,
+        .ratio = NAN,
+        .leverage = 1.25F,
+        .residual = 0.0F,
+        .source_shift = -0.5F,
+        .reliability = NAN,
+        .toward = {-1e-9F, NAN},
+        .percentile = {.loss = 1.0F, .self = NAN, .leverage = 0.25F, .toward = {0.5F, NAN}},
+        .toward_name = {"a", "b"}};
+    assert_survives_the_wire(&sample);
 }
 
 static void test_json_refused_sample_has_no_offset_and_no_objects(void **state)
@@ -514,7 +539,8 @@ int main(void)
         cmocka_unit_test(test_annotate_keeps_the_original_bytes_and_unknown_fields),
         cmocka_unit_test(test_json_is_the_record_that_python_writes),
         cmocka_unit_test(test_json_of_wire_reads_the_last_annotation),
-        cmocka_unit_test(test_json_of_wire_reads_what_a_later_version_fills_in),
+        cmocka_unit_test(test_json_of_wire_gives_scores_and_null_where_there_is_none),
+        cmocka_unit_test(test_scores_survive_the_wire),
         cmocka_unit_test(test_json_refused_sample_has_no_offset_and_no_objects),
         cmocka_unit_test(test_json_redelivered_sample_is_no_duplicate_of_itself),
         cmocka_unit_test(test_json_every_decision_and_method_survives_the_wire),

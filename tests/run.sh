@@ -40,9 +40,9 @@ all)
     build dev
     run dev -L 'unit|property|fuzz|e2e|fault'
     build asan
-    run asan -L 'unit|property|fuzz|e2e'
+    SLUICE_QUICK=1 run asan -L 'unit|property|fuzz|e2e'
     build tsan
-    run tsan -L 'unit|property|e2e'
+    SLUICE_QUICK=1 run tsan -L 'unit|property|e2e'
     build release
     run release -L quality
     ;;

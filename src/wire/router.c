@@ -184,8 +184,17 @@ sluice_status sl_router_send(void *socket, const sl_peer *peer, const sl_message
                              sluice_span body, bool has_body, sluice_bytes *scratch)
 {
     SLUICE_TRY(sl_session_encode(message, scratch));
-    /* Whether the peer takes it is decided at the first frame; the rest follows it. */
-    if (zmq_send(socket, peer->id, peer->size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
+    /* Whether the peer takes it is decided at the first frame; the rest follows it. A queue may
+     * look full because ZeroMQ looks only once a millisecond at what its other thread has sent;
+     * asking for the events makes it look now. */
+    int sent = zmq_send(socket, peer->id, peer->size, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    if (sent < 0 && errno == EAGAIN) {
+        int events;
+        size_t size = sizeof events;
+        (void)zmq_getsockopt(socket, ZMQ_EVENTS, &events, &size);
+        sent = zmq_send(socket, peer->id, peer->size, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    }
+    if (sent < 0) {
         return send_failed();
     }
     if (zmq_send(socket, scratch->data, scratch->size, has_body ? ZMQ_SNDMORE : 0) < 0) {

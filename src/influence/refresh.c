@@ -195,6 +195,8 @@ bool sl_refresh_due(const sl_estimator *estimator, uint64_t i_block)
     }
     double between = estimator->moments.weight / 4;
     between = between > MOST_BETWEEN ? MOST_BETWEEN : between;
+    const double least = 8.0 * estimator->shape.dim_in; /* or refreshes cost more than scores */
+    between = between < least ? least : between;
     between = between < LEAST_WARMUP ? LEAST_WARMUP : between;
     return settings->expert.n_refresh == 0 &&
            (double)(estimator->n_absorbed - estimator->n_at_refresh) >= between;

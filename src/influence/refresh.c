@@ -193,8 +193,10 @@ bool sl_refresh_due(const sl_estimator *estimator, uint64_t i_block)
             return true;
         }
     }
-    double between = estimator->moments.weight / 4;
+    double between = estimator->source_total / 4; /* decayed number of samples */
     between = between > MOST_BETWEEN ? MOST_BETWEEN : between;
+    const double least = 8.0 * estimator->shape.dim_in; /* or refreshes cost more than scores */
+    between = between < least ? least : between;
     between = between < LEAST_WARMUP ? LEAST_WARMUP : between;
     return settings->expert.n_refresh == 0 &&
            (double)(estimator->n_absorbed - estimator->n_at_refresh) >= between;

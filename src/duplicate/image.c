@@ -1,7 +1,7 @@
 /* image.c - finds kept images that look nearly the same.
  *
- *   signature 495 bits | 128 bits | ...                |
- *                           |            scan: at most R of the first 64 or 128 bits differ
+ *   signature 495 bits | 192 bits | ...                |
+ *                           |            scan: at most R of the first 64 or 192 bits differ
  *                           v
  *                      places of rows
  *                           |            the row's signature: equal bits / 495 >= threshold
@@ -9,11 +9,13 @@
  *                      highest similarity, then smallest offset
  *
  *   payload of a row  | signature 64 | colours 32 |
- *   memory            | scan: 20 bytes a row of the shortest kind | rows: the rest |
+ *   memory            | scan: 28 bytes a row of the shortest kind | rows: the rest |
  *
  * Why R and not the threshold's share of the prefix: the first 99 bits are signs, which differ more
- * often than the outer levels, and a prefix is a sample: R lies 3.5 deviations above the mean, so
- * that a duplicate at the threshold is found 999 times in 1,000 (tests/quality).
+ * often than the outer levels, and a prefix is a sample: R lies 2.5 (of 64 bits: 3.5) deviations
+ * above the mean, so that of duplicates right at the threshold, where an index misses first, 997 in
+ * 1,000 are found (tests/bench). More would let through so many rows that reading them costs more
+ * than the scan; 64 bits do at a high threshold, where they pass one row in 50,000.
  * Why colours: a signature is grey, and a shirt in red and the same in blue are two products. */
 #include "image.h"
 
@@ -30,7 +32,7 @@
 #define SMALL_BYTES    ((uint64_t)256 << 10)      /* below, only tests care                       */
 #define COLOUR_RMS_MAX 24
 #define COLOUR_GREY    1    /* chroma of a picture in grey, at most                             */
-#define ONE_WORD_SHARE 0.88 /* at or above it, 64 bits tell enough apart                        */
+#define ONE_WORD_SHARE 0.88 /* at or above it, 64 bits tell enough apart                     */
 #define ROWS_AHEAD     8    /* between prefetch and comparison                                  */
 
 _Static_assert(PAYLOAD_BYTES % SL_ROWS_UNIT == 0, "rows are in units");
@@ -89,7 +91,8 @@ double sl_image_threshold(const sluice_config *config)
 static uint32_t radius_of(double threshold, uint32_t n_words)
 {
     double mean = (1 - threshold) * 64 * n_words;
-    return (uint32_t)(mean + 3.5 * sqrt(mean) + 2);
+    double deviations = n_words == 1 ? 3.5 : 2.5;
+    return (uint32_t)(mean + deviations * sqrt(mean) + 2);
 }
 
 sluice_status sl_image_open(const sluice_config *config, sl_image **out, sluice_message *why)
@@ -101,7 +104,7 @@ sluice_status sl_image_open(const sluice_config *config, sl_image **out, sluice_
     }
     double threshold = sl_image_threshold(config);
     image->n_least = (uint32_t)ceil(threshold * SLUICE_IMAGE_BITS - 1e-9);
-    image->n_words = threshold >= ONE_WORD_SHARE ? 1 : 2;
+    image->n_words = threshold >= ONE_WORD_SHARE ? 1 : SL_SCAN_WORDS;
     image->radius = radius_of(threshold, image->n_words);
     image->window = (sl_window){config->duplicate.window_samples, config->duplicate.window_age_us};
     image->rows_options = rows_options_of(config);

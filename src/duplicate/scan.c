@@ -1,14 +1,14 @@
 /* scan.c - finds, among the newest rows, those whose signature begins alike.
  *
- *   first   | w | w | w | w | ...      word 0 of each row's signature, a ring in order of age
- *   second  | w | w | w | w | ...      word 1
+ *   word 0  | w | w | w | w | ...      of each row's signature, a ring in order of age
+ *   word 1  | w | w | w | w | ...      and so on
  *   place   | p | p | p | p | ...      of the row
  *                 ^ head % n_rows
  *
  * Why a scan: duplicates lie as far as a fifth of the bits apart, where substring tables need so
  * many probes that they touch more memory than a scan of a short prefix, and miss some besides.
- * Why a prefix: two words of eight are read in order, 16 bytes a row; about one row in a hundred
- * gets further. */
+ * Why a prefix: one or three words of eight are read in order, 8 or 24 bytes a row; about one row
+ * in two hundred gets further. */
 #include "scan.h"
 
 #include "duplicate/memory.h"
@@ -22,7 +22,7 @@
 #endif
 
 struct sl_scan {
-    uint64_t *first, *second;
+    uint64_t *words[SL_SCAN_WORDS];
     uint32_t *place;
     uint32_t n_rows;
     uint64_t head; /* rows appended since open or clear */
@@ -31,37 +31,50 @@ struct sl_scan {
 
 /* ---- kernels --------------------------------------------------------------------------------- */
 
-uint32_t sl_scan_kernel_ref(const uint64_t *first, const uint64_t *second, const uint64_t *query,
-                            uint32_t n, uint32_t radius, uint32_t *found)
+static inline uint32_t count_plain(const uint64_t *const *words, const uint64_t *query,
+                                   uint32_t n_words, uint32_t from, uint32_t n, uint32_t radius,
+                                   uint32_t *found)
 {
     uint32_t n_found = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        int distance = __builtin_popcountll(first[i] ^ query[0]);
-        distance += second != NULL ? __builtin_popcountll(second[i] ^ query[1]) : 0;
-        found[n_found] = i;
-        n_found += (uint32_t)distance <= radius;
+    for (uint32_t i = from; i < n; i++) {
+        uint32_t distance = 0;
+        for (uint32_t k = 0; k < n_words; k++) {
+            distance += (uint32_t)__builtin_popcountll(words[k][i] ^ query[k]);
+        }
+        if (distance <= radius) {
+            found[n_found++] = i;
+        }
     }
     return n_found;
+}
+
+uint32_t sl_scan_kernel_ref(const uint64_t *const *words, const uint64_t *query, uint32_t n_words,
+                            uint32_t n, uint32_t radius, uint32_t *found)
+{
+    return count_plain(words, query, n_words, 0, n, radius, found);
 }
 
 #if defined(__x86_64__)
 #define LANES 8
 
-__attribute__((target("avx512f,avx512vl,avx512vpopcntdq,popcnt"))) static uint32_t
-kernel_avx512(const uint64_t *first, const uint64_t *second, const uint64_t *query, uint32_t n,
-              uint32_t radius, uint32_t *found)
+/* n_words is a constant where it is inlined, so that the loop over words is none. */
+__attribute__((target("avx512f,avx512vl,avx512vpopcntdq,popcnt"),
+               always_inline)) static inline uint32_t
+count_lanes(const uint64_t *const *words, const uint64_t *query, const uint32_t n_words, uint32_t n,
+            uint32_t radius, uint32_t *found)
 {
-    const __m512i q0 = _mm512_set1_epi64((long long)query[0]);
-    const __m512i q1 = _mm512_set1_epi64(second != NULL ? (long long)query[1] : 0);
+    __m512i wanted[SL_SCAN_WORDS];
+    for (uint32_t k = 0; k < n_words; k++) {
+        wanted[k] = _mm512_set1_epi64((long long)query[k]);
+    }
     const __m512i limit = _mm512_set1_epi64(radius);
     const __m256i step = _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0);
     uint32_t n_found = 0, i = 0;
     for (; i + LANES <= n; i += LANES) {
-        __m512i word = _mm512_loadu_si512(first + i);
-        __m512i distance = _mm512_popcnt_epi64(_mm512_xor_si512(word, q0));
-        if (second != NULL) {
-            word = _mm512_loadu_si512(second + i);
-            distance = _mm512_add_epi64(distance, _mm512_popcnt_epi64(_mm512_xor_si512(word, q1)));
+        __m512i distance = _mm512_setzero_si512();
+        for (uint32_t k = 0; k < n_words; k++) {
+            __m512i word = _mm512_xor_si512(_mm512_loadu_si512(words[k] + i), wanted[k]);
+            distance = _mm512_add_epi64(distance, _mm512_popcnt_epi64(word));
         }
         __mmask8 near = _mm512_cmple_epu64_mask(distance, limit);
         if (near != 0) {
@@ -70,27 +83,29 @@ kernel_avx512(const uint64_t *first, const uint64_t *second, const uint64_t *que
             n_found += (uint32_t)__builtin_popcount(near);
         }
     }
-    uint32_t n_rest = sl_scan_kernel_ref(first + i, second != NULL ? second + i : NULL, query,
-                                         n - i, radius, found + n_found);
-    for (uint32_t k = 0; k < n_rest; k++) {
-        found[n_found + k] += i;
-    }
-    return n_found + n_rest;
+    return n_found + count_plain(words, query, n_words, i, n, radius, found + n_found);
 }
 
-__attribute__((target("popcnt"))) static uint32_t kernel_popcnt(const uint64_t *first,
-                                                                const uint64_t *second,
-                                                                const uint64_t *query, uint32_t n,
+__attribute__((target("avx512f,avx512vl,avx512vpopcntdq,popcnt"))) static uint32_t
+kernel_avx512(const uint64_t *const *words, const uint64_t *query, uint32_t n_words, uint32_t n,
+              uint32_t radius, uint32_t *found)
+{
+    switch (n_words) {
+    case 1:
+        return count_lanes(words, query, 1, n, radius, found);
+    case 2:
+        return count_lanes(words, query, 2, n, radius, found);
+    default:
+        return count_lanes(words, query, SL_SCAN_WORDS, n, radius, found);
+    }
+}
+
+__attribute__((target("popcnt"))) static uint32_t kernel_popcnt(const uint64_t *const *words,
+                                                                const uint64_t *query,
+                                                                uint32_t n_words, uint32_t n,
                                                                 uint32_t radius, uint32_t *found)
 {
-    uint32_t n_found = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        int distance = __builtin_popcountll(first[i] ^ query[0]);
-        distance += second != NULL ? __builtin_popcountll(second[i] ^ query[1]) : 0;
-        found[n_found] = i;
-        n_found += (uint32_t)distance <= radius;
-    }
-    return n_found;
+    return count_plain(words, query, n_words, 0, n, radius, found);
 }
 #endif
 
@@ -123,9 +138,10 @@ sluice_status sl_scan_open(uint32_t n_rows, sl_scan **out)
         return SLUICE_E_NOMEM;
     }
     uintptr_t after = ((uintptr_t)(scan + 1) + 63) & ~(uintptr_t)63;
-    scan->first = (uint64_t *)after;
-    scan->second = scan->first + n_rows;
-    scan->place = (uint32_t *)(scan->second + n_rows);
+    for (uint32_t k = 0; k < SL_SCAN_WORDS; k++) {
+        scan->words[k] = (uint64_t *)after + (size_t)k * n_rows;
+    }
+    scan->place = (uint32_t *)(scan->words[SL_SCAN_WORDS - 1] + n_rows);
     scan->n_rows = n_rows;
     scan->kernel = sl_scan_kernel_best();
     *out = scan;
@@ -141,8 +157,9 @@ void sl_scan_close(sl_scan **scan_p)
 void sl_scan_append(sl_scan *scan, const uint8_t *signature, uint32_t place)
 {
     uint64_t i = scan->head++ % scan->n_rows;
-    memcpy(&scan->first[i], signature, sizeof(uint64_t));
-    memcpy(&scan->second[i], signature + sizeof(uint64_t), sizeof(uint64_t));
+    for (uint32_t k = 0; k < SL_SCAN_WORDS; k++) {
+        memcpy(&scan->words[k][i], signature + k * sizeof(uint64_t), sizeof(uint64_t));
+    }
     scan->place[i] = place;
 }
 
@@ -165,8 +182,11 @@ uint32_t sl_scan_find(const sl_scan *scan, const uint8_t *signature, uint32_t n_
         uint64_t until_turn = scan->n_rows - i;
         uint32_t n = n_left < until_turn ? n_left : (uint32_t)until_turn;
         uint32_t *found = places + n_found;
-        uint32_t n_here = scan->kernel(scan->first + i, n_words > 1 ? scan->second + i : NULL,
-                                       query, n, radius, found);
+        const uint64_t *words[SL_SCAN_WORDS];
+        for (uint32_t k = 0; k < SL_SCAN_WORDS; k++) {
+            words[k] = scan->words[k] + i;
+        }
+        uint32_t n_here = scan->kernel(words, query, n_words, n, radius, found);
         for (uint32_t k = 0; k < n_here; k++) {
             found[k] = scan->place[i + found[k]];
         }

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SL_SCAN_WORDS     2 /* of 64 bits, of a signature's begin                                */
+#define SL_SCAN_WORDS     3 /* of 64 bits, of a signature's begin                                */
 #define SL_SCAN_ROW_BYTES (SL_SCAN_WORDS * sizeof(uint64_t) + sizeof(uint32_t))
 #define SL_SCAN_CHUNK     4096 /* rows looked at in one call                                     */
 
@@ -32,11 +32,10 @@ void sl_scan_clear(sl_scan *scan);
 uint32_t sl_scan_find(const sl_scan *scan, const uint8_t *signature, uint32_t n_words,
                       uint32_t radius, uint32_t n_newest, uint32_t i_from, uint32_t *places);
 
-/* A kernel: indices i < n with popcount(first[i] ^ query[0]) + popcount(second[i] ^ query[1]) <=
- * radius, rising. `second` NULL: the first word alone. */
-typedef uint32_t sl_scan_kernel(const uint64_t *first, const uint64_t *second,
-                                const uint64_t *query, uint32_t n, uint32_t radius,
-                                uint32_t *found);
+/* A kernel: indices i < n with sum over k < n_words of popcount(words[k][i] ^ query[k]) <= radius,
+ * rising. */
+typedef uint32_t sl_scan_kernel(const uint64_t *const *words, const uint64_t *query,
+                                uint32_t n_words, uint32_t n, uint32_t radius, uint32_t *found);
 sl_scan_kernel sl_scan_kernel_ref;
 sl_scan_kernel *sl_scan_kernel_best(void); /* the fastest that this processor runs */
 

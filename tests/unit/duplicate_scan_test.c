@@ -9,19 +9,22 @@
 static void test_kernel_equals_its_reference(void **state)
 {
     (void)state;
-    static uint64_t first[N], second[N];
-    uint64_t random = 1, query[2] = {next_random(&random), next_random(&random)};
-    for (uint32_t i = 0; i < N; i++) {
-        first[i] = query[0] ^ (next_random(&random) & next_random(&random));
-        second[i] = query[1] ^ (next_random(&random) & next_random(&random));
+    static uint64_t word[SL_SCAN_WORDS][N];
+    const uint64_t *words[SL_SCAN_WORDS];
+    uint64_t random = 1, query[SL_SCAN_WORDS];
+    for (uint32_t k = 0; k < SL_SCAN_WORDS; k++) {
+        query[k] = next_random(&random);
+        words[k] = word[k];
+        for (uint32_t i = 0; i < N; i++) {
+            word[k][i] = query[k] ^ (next_random(&random) & next_random(&random));
+        }
     }
     static uint32_t fast[N], slow[N];
     for (uint32_t n = 0; n < N; n += 1 + n / 20) {
         for (uint32_t radius = 0; radius <= 128; radius += 4) {
-            const uint64_t *words[] = {second, NULL};
-            for (int i = 0; i < 2; i++) {
-                uint32_t n_slow = sl_scan_kernel_ref(first, words[i], query, n, radius, slow);
-                assert_int_equal(sl_scan_kernel_best()(first, words[i], query, n, radius, fast),
+            for (uint32_t n_words = 1; n_words <= SL_SCAN_WORDS; n_words++) {
+                uint32_t n_slow = sl_scan_kernel_ref(words, query, n_words, n, radius, slow);
+                assert_int_equal(sl_scan_kernel_best()(words, query, n_words, n, radius, fast),
                                  n_slow);
                 assert_memory_equal(fast, slow, n_slow * sizeof *slow);
             }
@@ -44,10 +47,10 @@ static void test_scan_of_the_newest_finds_all_in_order(void **state)
     enum { ROWS = 9000, APPENDED = 20000, NEWEST = 8500 };
     sl_scan *scan;
     assert_int_equal(sl_scan_open(ROWS, &scan), SLUICE_OK);
-    static uint8_t signatures[APPENDED][16];
+    static uint8_t signatures[APPENDED][SL_SCAN_WORDS * 8];
     uint64_t random = 5;
     for (uint32_t i = 0; i < APPENDED; i++) {
-        for (int k = 0; k < 16; k++) {
+        for (int k = 0; k < SL_SCAN_WORDS * 8; k++) {
             signatures[i][k] = (uint8_t)next_random(&random);
         }
         sl_scan_append(scan, signatures[i], i * 3);

@@ -14,10 +14,10 @@ what=${1:-all}
 jobs=$(nproc)
 
 build() { # preset
-    cmake --preset "$1" >"build.$1.log" 2>&1 || { cat "build.$1.log"; exit 1; }
-    rm -f "build.$1.log"
-    cmake --build --preset "$1" -j "$jobs" -- --quiet
-}
+    cmake --preset "$1" >"build.$1.log" 2>&1 || {
+        cat "build.$1.log"
+        exit 1
+    }
     rm -f "build.$1.log"
     cmake --build --preset "$1" -j "$jobs" -- --quiet
 }

@@ -7,10 +7,10 @@
  *
  * ingest      sockets of producers; makes jobs, answers them when they are durable
  * features    decode and features: pure, so any of them in any order
- * estimator   the one that judges; takes jobs in order of arrival and waits for the features of
- * each committer   the one that writes; what has come meanwhile is the next transaction egress
- * sockets of consumers; its progress goes through estimator and committer as well, so that one
- * thread writes and everything has one order
+ * estimator   the one that judges: takes jobs in order of arrival, waits for the features of each
+ * committer   the one that writes: what has come meanwhile is the next transaction
+ * egress      sockets of consumers; its progress goes through estimator and committer as well, so
+ *             that one thread writes and everything has one order
  * refresh     makes new eigenbases of influence, at low priority; the estimator publishes them
  *
  * Why a failed commit ends the process: memory is ahead of the disk by then, nothing of that was

@@ -35,8 +35,9 @@ sl_spool_options sl_store_spool_options(const sluice_config *config)
 {
     return (sl_spool_options){.path = config->state,
                               .max_bytes = config->spool.max_bytes,
-                              .rows_bytes =
-                                  config->duplicate.exact_memory + config->duplicate.text_memory,
+                              .rows_bytes = config->duplicate.exact_memory +
+                                            config->duplicate.text_memory +
+                                            config->duplicate.image_memory,
                               .sync_os = config->spool.sync_os};
 }
 

@@ -69,7 +69,7 @@ fuzz)
         echo "== $name"
         leaks=1
         [ "$name" != fuzz_config ] || leaks=0 # libfyaml loses the text of a long quoted scalar
-        "build/fuzz/tests/$name" -detect_leaks=$leaks -max_total_time="${2:-60}" -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
+        ASAN_OPTIONS=detect_leaks=$leaks "build/fuzz/tests/$name" -max_total_time="${2:-60}" -timeout=10 -rss_limit_mb=2048 -max_len=65536 \
             -artifact_prefix="build/fuzz/" "build/fuzz/corpus-$name" "tests/fuzz/corpus/${name#fuzz_}" \
             >"build/fuzz/$name.log" 2>&1 || { tail -n 40 "build/fuzz/$name.log"; exit 1; }
         tail -n 1 "build/fuzz/$name.log"

@@ -16,6 +16,12 @@
 static const char *const method_names[SLUICE_N_METHODS] = {"none", "exact", "text", "image",
                                                            "embedding"};
 
+/* Images that are compared by their bytes only; NULL: the others. */
+static const char *const image_states[SLUICE_N_IMAGE_STATES] = {
+    [SLUICE_IMAGE_FLAT] = "flat or tiny",
+    [SLUICE_IMAGE_FOREIGN] = "of other formats",
+    [SLUICE_IMAGE_UNSUPPORTED] = "of unsupported kinds"};
+
 void sl_summary_add(sl_summary *summary, const sluice_sample *sample)
 {
     summary->received++;
@@ -37,6 +43,7 @@ void sl_summary_add(sl_summary *summary, const sluice_sample *sample)
         summary->refused++;
         return;
     }
+    summary->images[sample->features.image_state]++;
     summary->duplicates[sample->match.method] += sample->match.method != SLUICE_METHOD_NONE;
 }
 
@@ -123,6 +130,20 @@ static bool adds_up(const sl_summary *summary)
                                     summary->refused + summary->redelivered;
 }
 
+static void print_images(const sl_summary *summary, FILE *file)
+{
+    char count[32];
+    const char *before = "  images compared by their bytes only: ";
+    for (int i = 0; i < SLUICE_N_IMAGE_STATES; i++) {
+        if (image_states[i] != NULL && summary->images[i] > 0) {
+            fprintf(file, "%s%s %s", before,
+                    sl_progress_count(summary->images[i], count, sizeof count), image_states[i]);
+            before = ", ";
+        }
+    }
+    fputs(before[0] == ',' ? "\n" : "", file);
+}
+
 void sl_summary_print(const sl_summary *summary, const sluice_engine *engine, FILE *file)
 {
     char received[32], bytes[32], rate[32], seconds[32], each[32];
@@ -149,6 +170,7 @@ void sl_summary_print(const sl_summary *summary, const sluice_engine *engine, FI
         }
     }
     fputs(before[0] == ',' ? "\n" : "", file);
+    print_images(summary, file);
     print_sources(engine, file);
 }
 
@@ -189,6 +211,12 @@ void sl_summary_print_json(const sl_summary *summary, const sluice_engine *engin
         set_count(duplicates, method_names[i], summary->duplicates[i]);
     }
     json_object_set_new(object, "duplicates", duplicates);
+    json_t *images = json_object();
+    set_count(images, "usable", summary->images[SLUICE_IMAGE_USABLE]);
+    set_count(images, "flat", summary->images[SLUICE_IMAGE_FLAT]);
+    set_count(images, "foreign", summary->images[SLUICE_IMAGE_FOREIGN]);
+    set_count(images, "unsupported", summary->images[SLUICE_IMAGE_UNSUPPORTED]);
+    json_object_set_new(object, "images", images);
     set_count(object, "bytes", summary->bytes);
     json_object_set_new(object, "seconds", json_real(summary->seconds));
     for (uint32_t i = 0; i < n; i++) {

@@ -42,6 +42,7 @@ class Images(unittest.TestCase):
         done = subprocess.run([SLUICE, "filter", "-o", "out", "--verdicts", "verdicts", *args], cwd=self.dir,
                               capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
+        self.said = done.stderr
         records = [json.loads(line) for line in (self.dir / "verdicts").read_text().splitlines()]
         kept = [json.loads(line) for line in (self.dir / "out").read_text().splitlines()]
         return records, kept
@@ -94,6 +95,7 @@ class Images(unittest.TestCase):
         records, _ = self.filter("f")
         self.assertEqual([r["id"] for r in records if r["decision"] != "keep"], ["white2.png"])
         self.assertEqual(records[-1]["duplicate"]["method"], "exact")
+        self.assertIn("images compared by their bytes only: 6 flat or tiny, 2 of other formats", self.said)
 
     def test_hostile_images_are_refused_and_change_nothing(self):
         whole = saved(scene(1), quality=90)

@@ -14,7 +14,8 @@ import pytest
 
 Image = pytest.importorskip("PIL.Image", reason="needs python3-pil")
 
-SLUICE = os.environ["SLUICE"]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SLUICE = os.path.abspath(os.environ.get("SLUICE", ROOT / "build" / "dev" / "sluice"))
 
 
 def scene(seed, size=(320, 240)):

@@ -39,7 +39,7 @@ class Producer(threading.Thread):
     """Sends the stream in batches of any size, resends after every loss of contact."""
 
     def __init__(self, endpoint, stream, seed):
-        super().__init__()
+        super().__init__(daemon=True)
         self.endpoint, self.stream, self.random = endpoint, stream, random.Random(seed)
         self.acknowledged, self.fault = 0, None
 
@@ -57,7 +57,7 @@ class Producer(threading.Thread):
                 if kind != "welcome":
                     return
                 assert welcome.next_sequence >= self.acknowledged, "an acknowledged sample is unknown"
-                sent = welcome.next_sequence
+                sent = self.acknowledged = welcome.next_sequence  # durable, whether or not an ACK said so
                 while self.acknowledged < len(self.stream):
                     while sent < len(self.stream) and sent - self.acknowledged < 120:
                         count = self.random.randint(1, 40)
@@ -76,7 +76,7 @@ class Consumer(threading.Thread):
     """Takes leases, commits most of them, forgets some; writes down what it saw."""
 
     def __init__(self, endpoint, seed):
-        super().__init__()
+        super().__init__(daemon=True)
         self.endpoint, self.random, self.ended = endpoint, random.Random(seed), threading.Event()
         self.seen, self.committed, self.fault = {}, [], None
 
@@ -154,9 +154,10 @@ def test_ledgers_agree_after_kills_at_random_moments(tmp_path, workers):
             one.kill()
             kills += 1
             one.start()
-        producer.join(300)
+        producer.join(120)
         consumer.ended.set()
-        consumer.join(120)
+        consumer.join(60)
+        assert not producer.is_alive() and not consumer.is_alive(), one.text()[-2000:]
         assert producer.fault is None, producer.fault
         assert consumer.fault is None, consumer.fault
         got = verdicts(one)

@@ -129,8 +129,8 @@ def ask_hashes(results, lines):
                     note="what a processor without AVX-512 gets: there is no AVX2 kernel")
     errors = [re.match(r"error +\d+ ours ([\d.]+) +rensa ([\d.]+)", line) for line in lines]
     worst = max((float(found[1]) / float(found[2]) for found in errors if found), default=None)
-    results.ask("error of the estimate beside rensa's", 1.05, worst, "x", least=False,
-                note="of 4,000 pairs each: 1.05 is three standard errors of equal ones")
+    results.ask("error of the estimate beside rensa's", 1.03, worst, "x", least=False,
+                note="4,000 pairs: 1.03 is two standard errors of equal ones")
 
 
 # --- the index ---

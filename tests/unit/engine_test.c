@@ -276,6 +276,16 @@ static void test_engine_rebuilt_from_rows_and_checkpoint_goes_on_alike(void **st
     sl_bytes_fini(&checkpoint);
 }
 
+static void test_engine_row_erased_before_a_restart_stays_erased_through_the_replay(void **state)
+{
+    fixture *f = *state;
+    sluice_sample late = *run_one(f, "a", TEXT_A);
+    reopen(f); /* its row was rejected by a consumer: no row is read */
+    sluice_engine_rows_complete(f->engine, 1);
+    sluice_engine_apply(f->engine, &late);
+    assert_int_equal(run_one(f, "b", TEXT_A)->verdict.decision, SLUICE_KEEP);
+}
+
 static void test_engine_damaged_checkpoint_is_refused_and_changes_nothing(void **state)
 {
     fixture *f = *state;
@@ -323,6 +333,7 @@ int main(void)
         TEST(test_engine_window_by_age_counts_recorded_time),
         TEST(test_engine_forgotten_representative_answers_no_more),
         TEST(test_engine_rebuilt_from_rows_and_checkpoint_goes_on_alike),
+        TEST(test_engine_row_erased_before_a_restart_stays_erased_through_the_replay),
         TEST(test_engine_damaged_checkpoint_is_refused_and_changes_nothing),
         TEST(test_engine_sources_beyond_the_limit_are_other),
     };

@@ -51,4 +51,14 @@ typedef struct sl_job {
     sluice_row_mark mark; /* PUT                                                             */
 } sl_job;
 
+/* Decode and features of a PUT; a message that is refused as a whole has its code after it. NOMEM:
+ * nothing is known of it.
+ * scratch  The thread's, not the batch's: it grows with the largest text seen, and there are many
+ *          more batches than threads. NULL at first; closed by the caller. */
+SLUICE_MUST_USE sluice_status sl_job_features(sl_job *job, const sluice_config *config,
+                                              struct sl_features **scratch);
+
+/* Whether the message continues its producer (else its code is GAP); sets n_known. */
+bool sl_job_place(sl_job *job, const sl_spool_producer *row);
+
 #endif

@@ -25,12 +25,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-#include <xxhash.h>
 #include <zmq.h>
 
 #define RING_PLACES        (SL_INGEST_JOBS + SL_EGRESS_JOBS + 2)
@@ -78,50 +76,16 @@ static int64_t clock_us(clockid_t clock)
 
 /* --- features: decode and features of one job --- */
 
-static void refuse_job(sl_job *job, sl_code code, const char *text)
-{
-    job->code = code;
-    (void)sluice_fail(&job->why, SLUICE_E_BADSAMPLE, "%s", text);
-}
-
-/* The scratch of the features belongs to the thread, not to the batch: it grows with the largest
- * text seen, and there are many more batches than threads. */
-static void feature_job(sl_job *job, const sluice_config *config, sl_features **scratch)
-{
-    sluice_message why;
-    if (job->xxh3 != 0 && XXH3_64bits(job->bytes.data, job->bytes.size) != job->xxh3) {
-        refuse_job(job, SL_CODE_MALFORMED, "the Batch does not have the checksum put.xxh3");
-        return;
-    }
-    sluice_status status = sluice_batch_decode(job->batch, job->bytes, &why);
-    if (status != SLUICE_OK) {
-        bool large = status == SLUICE_E_TOOBIG;
-        refuse_job(job, large ? SL_CODE_TOO_LARGE : SL_CODE_MALFORMED, why.text);
-        return;
-    }
-    if (!job->takes_next && job->batch->n_samples != job->count) {
-        snprintf(why.text, sizeof why.text, "put.count says %u samples, the Batch has %u",
-                 job->count, job->batch->n_samples);
-        refuse_job(job, SL_CODE_MALFORMED, why.text);
-        return;
-    }
-    job->batch->features = *scratch;
-    sluice_status made = sluice_batch_features(job->batch, config);
-    *scratch = job->batch->features;
-    job->batch->features = NULL;
-    if (made != SLUICE_OK) {
-        sl_log(0, "FEATURES-NOMEM", "no memory for the features of a batch");
-        _exit(1); /* nothing of it was acknowledged */
-    }
-}
-
 static void *run_features(void *context)
 {
     sl_pipeline *pipeline = context;
     sl_features *scratch = NULL;
     for (sl_job *job = sl_ring_pop(pipeline->to_features); job != NULL;
          job = sl_ring_pop(pipeline->to_features)) {
-        feature_job(job, &pipeline->config, &scratch);
+        if (sl_job_features(job, &pipeline->config, &scratch) != SLUICE_OK) {
+            sl_log(0, "FEATURES-NOMEM", "no memory for the features of a batch");
+            _exit(1); /* nothing of it was acknowledged */
+        }
         pthread_mutex_lock(&pipeline->featured_mutex);
         job->featured = true;
         pthread_cond_broadcast(&pipeline->featured);
@@ -163,27 +127,6 @@ static void call_refresh(sl_pipeline *pipeline, bool end)
 
 /* --- estimator: sequences, verdicts --- */
 
-/* Whether the message continues its producer; how many of its samples were taken before. */
-static bool place_job(sl_job *job, const sl_spool_producer *row)
-{
-    if (job->takes_next) {
-        job->sequence = row->next_sequence;
-    }
-    job->batch->first_sequence = job->sequence;
-    if (job->sequence > row->next_sequence) {
-        job->code = SL_CODE_GAP;
-        job->expected_sequence = row->next_sequence;
-        (void)sluice_fail(&job->why, SLUICE_E_BADSAMPLE,
-                          "put.sequence is %llu, the next sample of producer \"%s\" is %llu",
-                          (unsigned long long)job->sequence, row->name,
-                          (unsigned long long)row->next_sequence);
-        return false;
-    }
-    uint64_t known = row->next_sequence - job->sequence;
-    job->n_known = known < job->batch->n_samples ? (uint32_t)known : job->batch->n_samples;
-    return true;
-}
-
 static void count_job(sl_pipeline *pipeline, sl_job *job, sl_spool_producer *row)
 {
     job->tally = sl_store_tally(job->batch, job->n_known);
@@ -210,7 +153,7 @@ static void take_checkpoint(sl_pipeline *pipeline, sl_job *job)
 static void judge_put(sl_pipeline *pipeline, sl_job *job)
 {
     sl_spool_producer *row = sl_producers_at(pipeline->producers, job->i_producer, job->producer);
-    if (job->code == SL_CODE_UNSPECIFIED && place_job(job, row)) {
+    if (job->code == SL_CODE_UNSPECIFIED && sl_job_place(job, row)) {
         int64_t now = clock_us(CLOCK_REALTIME);
         pipeline->arrived_us = now > pipeline->arrived_us ? now : pipeline->arrived_us;
         sluice_batch fresh = *job->batch;

@@ -6,13 +6,12 @@
  *
  * Why one value between them: what `filter` writes at once and what `recv` and `explain` write from
  * the log later are the same bytes, because the same function wrote them.
- * Why JSON by hand: it is written for every sample; the order of members and the shortest number
- * that reads back are part of the contract, so that equal verdicts are equal lines.
  *
  * A redelivered sample has the offset of its first arrival and no duplicate: it is not a duplicate
  * of itself. A refused one has neither. */
 #include "record.h"
 #include "record_influence.h"
+#include "record_json.h"
 
 #include "arena.h"
 #include "bytes.h"
@@ -161,187 +160,35 @@ sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out)
     return sl_annotate(&packed, out);
 }
 
-/* --- JSON values --- */
-
-static sluice_status put_text(sluice_bytes *out, const char *text)
-{
-    return sl_bytes_append(out, text, strlen(text));
-}
-
-/* Bytes of the character at the start; 0 if they are not UTF-8. */
-static size_t character_size(sluice_span span)
-{
-    for (size_t size = 1; size <= 4 && size <= span.size; size++) {
-        if (sl_utf8_valid((sluice_span){span.data, size})) {
-            return size;
-        }
-    }
-    return 0;
-}
-
-/* Bytes at the start that stand for themselves in a JSON string. */
-static size_t plain_size(sluice_span span, bool valid)
-{
-    size_t i = 0;
-    while (i < span.size && span.data[i] >= 0x20 && span.data[i] != '"' && span.data[i] != '\\' &&
-           (valid || span.data[i] < 0x80)) {
-        i++;
-    }
-    return i;
-}
-
-static sluice_status put_escape(sluice_bytes *out, uint8_t byte)
-{
-    static const char letters[32] = {
-        ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
-    char text[8];
-    if (byte == '"' || byte == '\\') {
-        snprintf(text, sizeof text, "\\%c", byte);
-    } else if (letters[byte] != 0) {
-        snprintf(text, sizeof text, "\\%c", letters[byte]);
-    } else {
-        snprintf(text, sizeof text, "\\u%04x", byte);
-    }
-    return put_text(out, text);
-}
-
-/* A quoted string. What is not UTF-8 becomes U+FFFD: the ids of refused samples are shown too. */
-static sluice_status put_string(sluice_bytes *out, sluice_span span)
-{
-    bool valid = sl_utf8_valid(span);
-    SLUICE_TRY(put_text(out, "\""));
-    while (span.size > 0) {
-        size_t size = plain_size(span, valid);
-        SLUICE_TRY(sl_bytes_append(out, span.data, size));
-        span = (sluice_span){span.data + size, span.size - size};
-        if (span.size == 0) {
-            break;
-        }
-        size = 1;
-        if (span.data[0] < 0x80) {
-            SLUICE_TRY(put_escape(out, span.data[0]));
-        } else if (character_size(span) > 0) {
-            size = character_size(span);
-            SLUICE_TRY(sl_bytes_append(out, span.data, size));
-        } else {
-            SLUICE_TRY(put_text(out, "\xef\xbf\xbd"));
-        }
-        span = (sluice_span){span.data + size, span.size - size};
-    }
-    return put_text(out, "\"");
-}
-
-/* Marks a number as one that may have a fraction, so that typed readers see the same type always.
- */
-static sluice_status put_number_text(sluice_bytes *out, const char *text)
-{
-    SLUICE_TRY(put_text(out, text));
-    return strpbrk(text, ".e") != NULL ? SLUICE_OK : put_text(out, ".0");
-}
-
-/* The shortest decimal that reads back as the same float: 6 digits are always kept by a normal
- * float, 9 are always enough. */
-static sluice_status put_float(sluice_bytes *out, float value)
-{
-    char text[32];
-    if (!isfinite(value)) {
-        return put_text(out, "null");
-    }
-    for (int digits = 6; digits <= 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)value);
-        if (strtof(text, NULL) == value) {
-            break;
-        }
-    }
-    return put_number_text(out, text);
-}
-
-/* As above for a double: 15 and 17. */
-static sluice_status put_double(sluice_bytes *out, double value)
-{
-    char text[32];
-    if (!isfinite(value)) {
-        return put_text(out, "null");
-    }
-    for (int digits = 15; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) {
-            break;
-        }
-    }
-    return put_number_text(out, text);
-}
-
-static sluice_status put_base64(sluice_bytes *out, sluice_span span)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    SLUICE_TRY(sl_bytes_reserve(out, span.size / 3 * 4 + 6));
-    SLUICE_TRY(put_text(out, "\""));
-    for (size_t i = 0; i < span.size; i += 3) {
-        size_t left = span.size - i;
-        uint32_t bits = (uint32_t)span.data[i] << 16;
-        bits |= left > 1 ? (uint32_t)span.data[i + 1] << 8 : 0;
-        bits |= left > 2 ? (uint32_t)span.data[i + 2] : 0;
-        char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
-                        left > 1 ? digits[bits >> 6 & 63] : '=',
-                        left > 2 ? digits[bits & 63] : '='};
-        SLUICE_TRY(sl_bytes_append(out, four, sizeof four));
-    }
-    return put_text(out, "\"");
-}
-
-/* RFC 3339 in UTC, or seconds where that has no year for it. */
-static sluice_status put_time(sluice_bytes *out, int64_t time_us)
-{
-    const int64_t second = 1000000;
-    int64_t fraction = (time_us % second + second) % second;
-    time_t seconds = (time_t)(time_us / second - (time_us % second < 0)); /* rounds down */
-    struct tm utc;
-    char text[64];
-    char digits[16] = "";
-    if (gmtime_r(&seconds, &utc) == NULL || utc.tm_year < -1900 || utc.tm_year > 9999 - 1900) {
-        return put_double(out, (double)time_us / (double)second);
-    }
-    if (fraction != 0) {
-        int width = 6;
-        for (; fraction % 10 == 0; width--) {
-            fraction /= 10;
-        }
-        snprintf(digits, sizeof digits, ".%0*d", width, (int)fraction);
-    }
-    snprintf(text, sizeof text, "\"%04d-%02d-%02dT%02d:%02d:%02d%sZ\"", utc.tm_year + 1900,
-             utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, digits);
-    return put_text(out, text);
-}
-
 /* --- the verdict record --- */
 
 static sluice_status put_duplicate(sluice_bytes *out, const record *from)
 {
     if (!from->has_duplicate) {
-        return put_text(out, "null");
+        return sl_json_put_text(out, "null");
     }
-    SLUICE_TRY(put_text(out, "{\"of\": "));
-    SLUICE_TRY(put_string(out, from->of));
-    SLUICE_TRY(put_text(out, ", \"of_source\": "));
-    SLUICE_TRY(put_string(out, from->of_source));
-    SLUICE_TRY(put_text(out, ", \"similarity\": "));
-    SLUICE_TRY(put_float(out, from->similarity));
+    SLUICE_TRY(sl_json_put_text(out, "{\"of\": "));
+    SLUICE_TRY(sl_json_put_string(out, from->of));
+    SLUICE_TRY(sl_json_put_text(out, ", \"of_source\": "));
+    SLUICE_TRY(sl_json_put_string(out, from->of_source));
+    SLUICE_TRY(sl_json_put_text(out, ", \"similarity\": "));
+    SLUICE_TRY(sl_json_put_float(out, from->similarity));
     const char *method =
         (unsigned)from->method < SLUICE_N_METHODS ? method_names[from->method] : NULL;
-    SLUICE_TRY(put_text(out, ", \"method\": "));
-    SLUICE_TRY(method != NULL ? put_string(out, sl_span_of(method)) : put_text(out, "null"));
-    return put_text(out, "}");
+    SLUICE_TRY(sl_json_put_text(out, ", \"method\": "));
+    SLUICE_TRY(method != NULL ? sl_json_put_string(out, sl_span_of(method))
+                              : sl_json_put_text(out, "null"));
+    return sl_json_put_text(out, "}");
 }
 
 static sluice_status put_reasons(sluice_bytes *out, const record *from)
 {
-    SLUICE_TRY(put_text(out, "["));
+    SLUICE_TRY(sl_json_put_text(out, "["));
     for (size_t i = 0; i < from->n_reasons; i++) {
-        SLUICE_TRY(put_text(out, i > 0 ? ", " : ""));
-        SLUICE_TRY(put_string(out, sl_span_of(from->reasons[i])));
+        SLUICE_TRY(sl_json_put_text(out, i > 0 ? ", " : ""));
+        SLUICE_TRY(sl_json_put_string(out, sl_span_of(from->reasons[i])));
     }
-    return put_text(out, "]");
+    return sl_json_put_text(out, "]");
 }
 
 static sluice_status put_record(sluice_bytes *out, const record *from)
@@ -350,23 +197,23 @@ static sluice_status put_record(sluice_bytes *out, const record *from)
     if (from->has_offset) {
         snprintf(offset, sizeof offset, "%" PRIu64, from->offset);
     }
-    SLUICE_TRY(put_text(out, "{\"id\": "));
-    SLUICE_TRY(put_string(out, from->id));
-    SLUICE_TRY(put_text(out, ", \"source\": "));
-    SLUICE_TRY(put_string(out, from->source));
-    SLUICE_TRY(put_text(out, ", \"offset\": "));
-    SLUICE_TRY(put_text(out, offset));
-    SLUICE_TRY(put_text(out, ", \"decision\": \""));
-    SLUICE_TRY(put_text(out, decision_names[from->decision]));
-    SLUICE_TRY(put_text(out, "\", \"reasons\": "));
+    SLUICE_TRY(sl_json_put_text(out, "{\"id\": "));
+    SLUICE_TRY(sl_json_put_string(out, from->id));
+    SLUICE_TRY(sl_json_put_text(out, ", \"source\": "));
+    SLUICE_TRY(sl_json_put_string(out, from->source));
+    SLUICE_TRY(sl_json_put_text(out, ", \"offset\": "));
+    SLUICE_TRY(sl_json_put_text(out, offset));
+    SLUICE_TRY(sl_json_put_text(out, ", \"decision\": \""));
+    SLUICE_TRY(sl_json_put_text(out, decision_names[from->decision]));
+    SLUICE_TRY(sl_json_put_text(out, "\", \"reasons\": "));
     SLUICE_TRY(put_reasons(out, from));
-    SLUICE_TRY(put_text(out, ", \"weight\": "));
-    SLUICE_TRY(put_float(out, from->weight));
-    SLUICE_TRY(put_text(out, ", \"duplicate\": "));
+    SLUICE_TRY(sl_json_put_text(out, ", \"weight\": "));
+    SLUICE_TRY(sl_json_put_float(out, from->weight));
+    SLUICE_TRY(sl_json_put_text(out, ", \"duplicate\": "));
     SLUICE_TRY(put_duplicate(out, from));
-    SLUICE_TRY(put_text(out, ", \"influence\": "));
+    SLUICE_TRY(sl_json_put_text(out, ", \"influence\": "));
     SLUICE_TRY(sl_record_influence_json(&from->scores, out));
-    return put_text(out, "}");
+    return sl_json_put_text(out, "}");
 }
 
 /* The record of the last annotation; null if there is none. */
@@ -375,7 +222,7 @@ static sluice_status put_annotation(sluice_bytes *out, const sl_sample_fields *f
 {
     record from;
     if (!fields->annotated) {
-        return put_text(out, "null");
+        return sl_json_put_text(out, "null");
     }
     sl_arena_reset(arena, sl_unpack_cap(fields->annotation.size));
     SLUICE_TRY(record_of_annotation(fields, arena, &from));
@@ -414,50 +261,50 @@ static bool is_replaced(const sl_sample_fields *fields, uint32_t i_attribute, sl
 
 static sluice_status put_attribute(sluice_bytes *out, sluice_span name, sluice_span value)
 {
-    SLUICE_TRY(put_text(out, ", "));
+    SLUICE_TRY(sl_json_put_text(out, ", "));
     if (is_member(name)) {
-        SLUICE_TRY(put_text(out, "\"attributes."));
+        SLUICE_TRY(sl_json_put_text(out, "\"attributes."));
         SLUICE_TRY(sl_bytes_append(out, name.data, name.size)); /* a member's: needs no escape */
-        SLUICE_TRY(put_text(out, "\""));
+        SLUICE_TRY(sl_json_put_text(out, "\""));
     } else {
-        SLUICE_TRY(put_string(out, name));
+        SLUICE_TRY(sl_json_put_string(out, name));
     }
-    SLUICE_TRY(put_text(out, ": "));
-    return put_string(out, value);
+    SLUICE_TRY(sl_json_put_text(out, ": "));
+    return sl_json_put_string(out, value);
 }
 
 static sluice_status put_payload(sluice_bytes *out, const sl_sample_fields *fields)
 {
     if (sl_media_type_is_image(fields->media_type) || !sl_utf8_valid(fields->payload)) {
-        SLUICE_TRY(put_text(out, ", \"payload_base64\": "));
-        return put_base64(out, fields->payload);
+        SLUICE_TRY(sl_json_put_text(out, ", \"payload_base64\": "));
+        return sl_json_put_base64(out, fields->payload);
     }
-    SLUICE_TRY(put_text(out, ", \"text\": "));
-    return put_string(out, fields->payload);
+    SLUICE_TRY(sl_json_put_text(out, ", \"text\": "));
+    return sl_json_put_string(out, fields->payload);
 }
 
 static sluice_status put_sample(sluice_bytes *out, const sl_sample_fields *fields)
 {
-    SLUICE_TRY(put_text(out, "{\"id\": "));
-    SLUICE_TRY(put_string(out, fields->id));
-    SLUICE_TRY(put_text(out, ", \"source\": "));
-    SLUICE_TRY(put_string(out, fields->source));
+    SLUICE_TRY(sl_json_put_text(out, "{\"id\": "));
+    SLUICE_TRY(sl_json_put_string(out, fields->id));
+    SLUICE_TRY(sl_json_put_text(out, ", \"source\": "));
+    SLUICE_TRY(sl_json_put_string(out, fields->source));
     if (fields->event_time_us != 0) {
-        SLUICE_TRY(put_text(out, ", \"ts\": "));
-        SLUICE_TRY(put_time(out, fields->event_time_us));
+        SLUICE_TRY(sl_json_put_text(out, ", \"ts\": "));
+        SLUICE_TRY(sl_json_put_time(out, fields->event_time_us));
     }
     SLUICE_TRY(put_payload(out, fields));
     if (fields->media_type.size > 0) {
-        SLUICE_TRY(put_text(out, ", \"media_type\": "));
-        SLUICE_TRY(put_string(out, fields->media_type));
+        SLUICE_TRY(sl_json_put_text(out, ", \"media_type\": "));
+        SLUICE_TRY(sl_json_put_string(out, fields->media_type));
     }
     if (fields->encoder.size > 0) {
-        SLUICE_TRY(put_text(out, ", \"encoder\": "));
-        SLUICE_TRY(put_string(out, fields->encoder));
+        SLUICE_TRY(sl_json_put_text(out, ", \"encoder\": "));
+        SLUICE_TRY(sl_json_put_string(out, fields->encoder));
     }
     if (fields->cost != 0) {
-        SLUICE_TRY(put_text(out, ", \"cost\": "));
-        SLUICE_TRY(put_double(out, fields->cost));
+        SLUICE_TRY(sl_json_put_text(out, ", \"cost\": "));
+        SLUICE_TRY(sl_json_put_double(out, fields->cost));
     }
     for (uint32_t i = 0; i < fields->n_attributes; i++) {
         sluice_span name, value;
@@ -474,10 +321,10 @@ static sluice_status put_line(sluice_bytes *out, const sl_sample_fields *fields,
 {
     SLUICE_TRY(put_sample(out, fields));
     if (!bare) {
-        SLUICE_TRY(put_text(out, ", \"sluice\": "));
+        SLUICE_TRY(sl_json_put_text(out, ", \"sluice\": "));
         SLUICE_TRY(put_annotation(out, fields, arena));
     }
-    return put_text(out, "}");
+    return sl_json_put_text(out, "}");
 }
 
 /* --- calls --- */
@@ -566,16 +413,4 @@ sluice_status sl_record_sample_of_wire(sluice_span annotated_sample, sluice_aren
         out->views.n_views = 0;
     }
     return SLUICE_OK;
-}
-
-/* --- for record_influence.c --- */
-
-sluice_status sl_record_put_string(sluice_bytes *out, sluice_span span)
-{
-    return put_string(out, span);
-}
-
-sluice_status sl_record_put_float(sluice_bytes *out, float value)
-{
-    return put_float(out, value);
 }

@@ -8,6 +8,7 @@
  * in all of them. */
 #include "record_influence.h"
 #include "bytes.h"
+#include "record_json.h"
 
 #include <math.h>
 
@@ -130,40 +131,35 @@ void sl_record_influence_unpack(const Sluice__V1__Influence *from, sluice_scores
 
 /* --- JSON --- */
 
-static sluice_status put_text(sluice_bytes *out, const char *text)
-{
-    return sl_bytes_append(out, text, strlen(text));
-}
-
 static sluice_status put_member(sluice_bytes *out, const char *name, float value)
 {
-    SLUICE_TRY(put_text(out, name));
-    return sl_record_put_float(out, value);
+    SLUICE_TRY(sl_json_put_text(out, name));
+    return sl_json_put_float(out, value);
 }
 
 static sluice_status put_toward(sluice_bytes *out, const sluice_scores *scores, const float *value)
 {
-    SLUICE_TRY(put_text(out, "{"));
+    SLUICE_TRY(sl_json_put_text(out, "{"));
     for (uint32_t r = 0; r < scores->n_toward; r++) {
-        SLUICE_TRY(put_text(out, r > 0 ? ", " : ""));
-        SLUICE_TRY(sl_record_put_string(out, sl_span_of(scores->toward_name[r])));
+        SLUICE_TRY(sl_json_put_text(out, r > 0 ? ", " : ""));
+        SLUICE_TRY(sl_json_put_string(out, sl_span_of(scores->toward_name[r])));
         SLUICE_TRY(put_member(out, ": ", value[r]));
     }
-    return put_text(out, "}");
+    return sl_json_put_text(out, "}");
 }
 
 sluice_status sl_record_influence_json(const sluice_scores *scores, sluice_bytes *out)
 {
     const char *state = state_names[scores->state];
     if (state == NULL) {
-        return put_text(out, "null");
+        return sl_json_put_text(out, "null");
     }
-    SLUICE_TRY(put_text(out, "{\"state\": \""));
-    SLUICE_TRY(put_text(out, state));
+    SLUICE_TRY(sl_json_put_text(out, "{\"state\": \""));
+    SLUICE_TRY(sl_json_put_text(out, state));
     SLUICE_TRY(put_member(out, "\", \"loss\": ", scores->loss));
     SLUICE_TRY(put_member(out, ", \"self\": ", scores->self));
     SLUICE_TRY(put_member(out, ", \"ratio\": ", scores->ratio));
-    SLUICE_TRY(put_text(out, ", \"toward\": "));
+    SLUICE_TRY(sl_json_put_text(out, ", \"toward\": "));
     SLUICE_TRY(put_toward(out, scores, scores->toward));
     SLUICE_TRY(put_member(out, ", \"leverage\": ", scores->leverage));
     SLUICE_TRY(put_member(out, ", \"residual\": ", scores->residual));
@@ -171,8 +167,8 @@ sluice_status sl_record_influence_json(const sluice_scores *scores, sluice_bytes
     SLUICE_TRY(put_member(out, ", \"percentile\": {\"loss\": ", scores->percentile.loss));
     SLUICE_TRY(put_member(out, ", \"self\": ", scores->percentile.self));
     SLUICE_TRY(put_member(out, ", \"leverage\": ", scores->percentile.leverage));
-    SLUICE_TRY(put_text(out, ", \"toward\": "));
+    SLUICE_TRY(sl_json_put_text(out, ", \"toward\": "));
     SLUICE_TRY(put_toward(out, scores, scores->percentile.toward));
     SLUICE_TRY(put_member(out, "}, \"reliability\": ", scores->reliability));
-    return put_text(out, "}");
+    return sl_json_put_text(out, "}");
 }

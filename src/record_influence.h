@@ -31,8 +31,4 @@ void sl_record_influence_unpack(const Sluice__V1__Influence *from, sluice_scores
 SLUICE_MUST_USE sluice_status sl_record_influence_json(const sluice_scores *scores,
                                                        sluice_bytes *out);
 
-/* Of record.c: one JSON string; the shortest decimal of a float, null where it is not finite. */
-SLUICE_MUST_USE sluice_status sl_record_put_string(sluice_bytes *out, sluice_span span);
-SLUICE_MUST_USE sluice_status sl_record_put_float(sluice_bytes *out, float value);
-
 #endif

@@ -19,7 +19,7 @@ SHARED = ["record", "log", "ring", "job", "fault"]  # between the services
 FOREIGN = {
     "protobuf-c": ["decode", "record", "wire", "command"],
     "sluice/v1/": ["decode", "record", "wire", "command"],
-    "xxhash.h": ["features", "duplicate", "decide", "wire", "spool", "ingest", "egress", "pipeline", "command"],
+    "xxhash.h": ["features", "duplicate", "decide", "wire", "spool", "ingest", "egress", "job", "command"],
     "utf8proc.h": ["features"],
     "cblas.h": ["influence"],
     "lapacke.h": ["influence"],

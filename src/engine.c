@@ -12,7 +12,6 @@
 #include "arena.h"
 #include "bytes.h"
 #include "decide/decide.h"
-#include "decide/portfolio.h"
 #include "duplicate/duplicate.h"
 #include "influence/influence.h"
 
@@ -26,7 +25,7 @@
 struct sluice_engine {
     sluice_config config;
     sl_duplicate *duplicate;
-    sl_portfolio *portfolio;
+    sluice_portfolio *portfolio;
     sl_influence *influence;
     uint64_t next_offset;
     uint64_t rows_end; /* samples below are remembered by their rows, or forgotten */
@@ -43,7 +42,7 @@ sluice_status sluice_engine_open(const sluice_config *config, sluice_engine **ou
     engine->config = *config;
     sluice_status status = sl_duplicate_open(config, &engine->duplicate, why);
     if (status == SLUICE_OK) {
-        status = sl_portfolio_open(&engine->portfolio);
+        status = sluice_portfolio_open(&engine->portfolio);
     }
     if (status == SLUICE_OK) {
         status = sl_influence_open(config, &engine->influence, why);
@@ -60,7 +59,7 @@ void sluice_engine_close(sluice_engine **engine_p)
 {
     if (*engine_p != NULL) {
         sl_duplicate_close(&(*engine_p)->duplicate);
-        sl_portfolio_close(&(*engine_p)->portfolio);
+        sluice_portfolio_close(&(*engine_p)->portfolio);
         sl_influence_close(&(*engine_p)->influence);
         free(*engine_p);
         *engine_p = NULL;
@@ -147,7 +146,7 @@ static uint32_t open_slice(sluice_engine *engine, sluice_batch *batch, uint32_t 
             }
             return i;
         }
-        uint32_t source = sl_portfolio_find(engine->portfolio, sample->source);
+        uint32_t source = sluice_portfolio_find(engine->portfolio, sample->source);
         i_source[i - first] = source <= SLUICE_LIMIT_SOURCES ? (uint16_t)source : UINT16_MAX;
         next += is_refused(sample) ? 0 : 1;
         i++;
@@ -191,9 +190,9 @@ void sluice_engine_apply(sluice_engine *engine, const sluice_sample *sample)
     if (sample->offset >= engine->rows_end) {
         sl_duplicate_apply(engine->duplicate, sample);
     }
-    sl_portfolio_apply(engine->portfolio, sample);
+    sluice_portfolio_apply(engine->portfolio, sample);
     sl_influence_apply(engine->influence, sample,
-                       (uint16_t)sl_portfolio_find(engine->portfolio, sample->source));
+                       (uint16_t)sluice_portfolio_find(engine->portfolio, sample->source));
     engine->next_offset++;
     if (engine->next_offset % SLUICE_BLOCK_SAMPLES == 0) {
         sl_influence_freeze(engine->influence, engine->next_offset);
@@ -274,7 +273,7 @@ sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out)
     SLUICE_TRY(sl_bytes_put_u32(out, CHECKPOINT_MAGIC));
     SLUICE_TRY(sl_bytes_put_u32(out, CHECKPOINT_VERSION));
     SLUICE_TRY(sl_bytes_put_u64(out, engine->next_offset));
-    sluice_status status = sl_portfolio_save(engine->portfolio, &portfolio);
+    sluice_status status = sluice_portfolio_save(engine->portfolio, &portfolio);
     status = status == SLUICE_OK ? sl_bytes_put_u64(out, portfolio.size) : status;
     status = status == SLUICE_OK ? sl_bytes_append(out, portfolio.data, portfolio.size) : status;
     sl_bytes_fini(&portfolio);
@@ -287,41 +286,57 @@ static sluice_span rest_of(const sl_reader *reader)
     return (sluice_span){reader->at, (size_t)(reader->end - reader->at)};
 }
 
-sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
+/* The parts of a checkpoint; influence is empty before version 2. */
+static sluice_status split_checkpoint(sluice_span checkpoint, uint64_t *next_offset,
+                                      sluice_span *portfolio, sluice_span *influence)
 {
     sl_reader reader = sl_reader_of(checkpoint);
     uint32_t magic = sl_reader_u32(&reader);
     uint32_t version = sl_reader_u32(&reader);
-    uint64_t next_offset = sl_reader_u64(&reader);
+    *next_offset = sl_reader_u64(&reader);
+    *influence = (sluice_span){NULL, 0};
     if (reader.bad || magic != CHECKPOINT_MAGIC || version < 1 || version > CHECKPOINT_VERSION) {
         return SLUICE_E_CORRUPT;
     }
-    sluice_span portfolio = rest_of(&reader);
+    *portfolio = rest_of(&reader);
     if (version > 1) {
         uint64_t size = sl_reader_u64(&reader);
-        portfolio = sl_reader_span(&reader, (size_t)size);
-        if (reader.bad) {
-            return SLUICE_E_CORRUPT;
-        }
-        SLUICE_TRY(sl_influence_load(engine->influence, rest_of(&reader)));
+        *portfolio = sl_reader_span(&reader, (size_t)size);
+        *influence = rest_of(&reader);
     }
-    SLUICE_TRY(sl_portfolio_load(engine->portfolio, portfolio));
+    return reader.bad ? SLUICE_E_CORRUPT : SLUICE_OK;
+}
+
+sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
+{
+    uint64_t next_offset;
+    sluice_span portfolio;
+    sluice_span influence;
+    SLUICE_TRY(split_checkpoint(checkpoint, &next_offset, &portfolio, &influence));
+    if (influence.size > 0) {
+        SLUICE_TRY(sl_influence_load(engine->influence, influence));
+    }
+    SLUICE_TRY(sluice_portfolio_load(engine->portfolio, portfolio));
     engine->next_offset = next_offset;
     return SLUICE_OK;
 }
 
-uint32_t sluice_engine_n_sources(const sluice_engine *engine)
+sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpoint, sluice_portfolio *portfolio,
+                                             uint64_t *next_offset)
 {
-    return sl_portfolio_n_sources(engine->portfolio);
+    sluice_span saved;
+    sluice_span influence;
+    SLUICE_TRY(split_checkpoint(checkpoint, next_offset, &saved, &influence));
+    return sluice_portfolio_load(portfolio, saved);
 }
 
-sluice_source_counts sluice_engine_source(const sluice_engine *engine, uint32_t i_source)
+const sluice_portfolio *sluice_engine_portfolio(const sluice_engine *engine)
 {
-    return sl_portfolio_source(engine->portfolio, i_source);
+    return engine->portfolio;
 }
 
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason)
 {
     return sl_duplicate_validate(engine->duplicate, reason) &&
-           sl_portfolio_validate(engine->portfolio, reason);
+           sluice_portfolio_validate(engine->portfolio, reason);
 }

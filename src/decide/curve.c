@@ -1,6 +1,6 @@
 /* curve.c - how much influence the best share of the samples holds, by each way to order them.
  *
- *   percentile of the ordering -> bin of 1 % --+--> count
+ *   percentile of the ordering -> bin of 0.2 % --+--> count
  *   influence ---------------------------------+--> sum
  *
  * Why percentiles and not values: they are what a policy or a budget cuts by, and they bound the
@@ -40,6 +40,9 @@ static void add_ordered(sl_curve *curve, uint32_t ordering, float percentile,
 
 void sl_curve_add(sl_curve *curve, const sluice_scores *scores, const uint32_t *slot)
 {
+    if (isnan(scores->self)) {
+        return; /* warming: the loss alone has no influence to go with it */
+    }
     add_ordered(curve, SLUICE_STATISTIC_LOSS, scores->percentile.loss, scores, slot);
     add_ordered(curve, SLUICE_STATISTIC_SELF, scores->percentile.self, scores, slot);
     add_ordered(curve, SLUICE_STATISTIC_LEVERAGE, scores->percentile.leverage, scores, slot);
@@ -88,7 +91,7 @@ bool sl_curve_read(const sl_curve *curve, uint32_t ordering, uint32_t kind,
     int32_t bin = SL_CURVE_BINS - 1;
     share[0] = 0;
     for (uint32_t i = 1; i < SLUICE_CURVE_POINTS; i++) {
-        double wanted = n_all * i / SL_CURVE_BINS;
+        double wanted = n_all * i / (SLUICE_CURVE_POINTS - 1);
         while (bin > 0 && n_above + (double)curve->n[ordering][bin] < wanted) {
             n_above += (double)curve->n[ordering][bin];
             sum_above += curve->sum[ordering][bin][kind];
@@ -101,17 +104,17 @@ bool sl_curve_read(const sl_curve *curve, uint32_t ordering, uint32_t kind,
     return true;
 }
 
-/* [ordering] number of bins that hold something, each: bin, n, sums; most orderings hold nothing */
-sluice_status sl_curve_save(const sl_curve *curve, sluice_bytes *out)
+/* [ordering] bins that hold something, each: bin + 1, n, sums; 0 ends */
+sluice_status sl_curve_save(const sl_curve *curve, uint32_t n_kinds, sluice_bytes *out)
 {
     for (uint32_t o = 0; o < SLUICE_N_STATISTICS; o++) {
         for (uint32_t bin = 0; bin < SL_CURVE_BINS; bin++) {
             if (curve->n[o][bin] == 0) {
                 continue;
             }
-            SLUICE_TRY(sl_bytes_put_u8(out, (uint8_t)(bin + 1)));
+            SLUICE_TRY(sl_bytes_put_varint(out, bin + 1));
             SLUICE_TRY(sl_bytes_put_varint(out, curve->n[o][bin]));
-            for (uint32_t k = 0; k < SL_CURVE_KINDS; k++) {
+            for (uint32_t k = 0; k < n_kinds; k++) {
                 SLUICE_TRY(sl_bytes_put_double(out, curve->sum[o][bin][k]));
             }
         }
@@ -120,15 +123,15 @@ sluice_status sl_curve_save(const sl_curve *curve, sluice_bytes *out)
     return SLUICE_OK;
 }
 
-bool sl_curve_load(sl_curve *curve, sl_reader *reader)
+bool sl_curve_load(sl_curve *curve, uint32_t n_kinds, sl_reader *reader)
 {
     for (uint32_t o = 0; o < SLUICE_N_STATISTICS; o++) {
-        for (uint8_t bin = sl_reader_u8(reader); bin != 0; bin = sl_reader_u8(reader)) {
+        for (uint64_t bin = sl_reader_varint(reader); bin != 0; bin = sl_reader_varint(reader)) {
             if (bin > SL_CURVE_BINS) {
                 return false;
             }
             curve->n[o][bin - 1] = sl_reader_varint(reader);
-            for (uint32_t k = 0; k < SL_CURVE_KINDS; k++) {
+            for (uint32_t k = 0; k < n_kinds; k++) {
                 curve->sum[o][bin - 1][k] = sl_reader_double(reader);
             }
         }

@@ -22,7 +22,9 @@ void sl_curve_merge(sl_curve *curve, const sl_curve *other, const uint32_t *slot
 bool sl_curve_read(const sl_curve *curve, uint32_t ordering, uint32_t kind,
                    double share[SLUICE_CURVE_POINTS]);
 
-SLUICE_MUST_USE sluice_status sl_curve_save(const sl_curve *curve, sluice_bytes *out);
-bool sl_curve_load(sl_curve *curve, sl_reader *reader);
+/* n_kinds: self and the references there are. */
+SLUICE_MUST_USE sluice_status sl_curve_save(const sl_curve *curve, uint32_t n_kinds,
+                                            sluice_bytes *out);
+bool sl_curve_load(sl_curve *curve, uint32_t n_kinds, sl_reader *reader); /* empty before */
 
 #endif

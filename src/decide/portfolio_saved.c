@@ -66,7 +66,7 @@ sluice_status sluice_portfolio_save(const sluice_portfolio *portfolio, sluice_by
     }
     SLUICE_TRY(sl_repeats_save(portfolio->repeats, out));
     SLUICE_TRY(sl_trend_save(portfolio->trend, portfolio->n_entries, out));
-    SLUICE_TRY(sl_curve_save(&portfolio->curve, out));
+    SLUICE_TRY(sl_curve_save(&portfolio->curve, 1 + portfolio->n_references, out));
     SLUICE_TRY(sl_shortlist_save(&portfolio->shortlist, out));
     return sl_alerts_save(portfolio->alerts, portfolio->n_entries, out);
 }
@@ -170,7 +170,7 @@ static bool load_whole(sluice_portfolio *portfolio, sl_reader *reader)
     }
     return sl_repeats_load(portfolio->repeats, reader, n_entries) &&
            sl_trend_load(portfolio->trend, reader, n_entries) &&
-           sl_curve_load(&portfolio->curve, reader) &&
+           sl_curve_load(&portfolio->curve, 1 + portfolio->n_references, reader) &&
            sl_shortlist_load(&portfolio->shortlist, reader, n_entries) &&
            sl_alerts_load(portfolio->alerts, reader, n_entries);
 }

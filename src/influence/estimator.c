@@ -14,6 +14,7 @@
 #include "influence/estimator.h"
 #include "influence/basis.h"
 #include "influence/curvature.h"
+#include "influence/rows.h"
 #include "influence/score.h"
 #include "influence/stability.h"
 
@@ -280,7 +281,8 @@ static float weight_of(const sl_estimator *estimator, const sl_slot *slot)
     return (float)weight;
 }
 
-static void add_eig(sl_estimator *estimator, const sl_slice *slice, const float weight[SL_SLOTS])
+SL_WIDE static void add_eig(sl_estimator *estimator, const sl_slice *slice,
+                            const float weight[SL_SLOTS])
 {
     const uint32_t d = estimator->shape.dim_in;
     for (uint32_t i = 0; i < SL_SLOTS; i++) {
@@ -296,7 +298,8 @@ static void add_eig(sl_estimator *estimator, const sl_slice *slice, const float 
     }
 }
 
-static void mean_view(const sl_estimator *estimator, const float *rows, uint32_t i, float *out)
+SL_WIDE static void mean_view(const sl_estimator *estimator, const float *rows, uint32_t i,
+                              float *out)
 {
     const uint32_t d = estimator->shape.dim_in;
     const float share = 1 / (float)estimator->shape.n_views;
@@ -461,6 +464,14 @@ static void solve_references(sl_estimator *estimator)
     }
 }
 
+SL_WIDE static void invert(const float *lambda, size_t n, float share, float mu, float *inverse)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float value = lambda[i] * share;
+        inverse[i] = 1 / ((value > 0 ? value : 0) + mu);
+    }
+}
+
 void sl_estimator_derive(sl_estimator *estimator)
 {
     for (uint32_t i = 0; i < n_stats(estimator); i++) {
@@ -472,10 +483,7 @@ void sl_estimator_derive(sl_estimator *estimator)
     const size_t size = (size_t)estimator->shape.dim_out * estimator->shape.dim_in;
     const double weight = estimator->moments.weight;
     find_mu(estimator);
-    for (size_t i = 0; i < size; i++) {
-        const double value = (double)estimator->lambda[i] / weight;
-        estimator->inverse[i] = (float)(1 / ((value > 0 ? value : 0) + estimator->mu));
-    }
+    invert(estimator->lambda, size, (float)(1 / weight), (float)estimator->mu, estimator->inverse);
     freeze_leverage(estimator);
     solve_references(estimator);
 }
@@ -484,12 +492,16 @@ void sl_estimator_derive(sl_estimator *estimator)
  * of a source are; by older moments they would seem to scatter more. */
 static void add_spread(sl_estimator *estimator)
 {
-    for (uint32_t i = 0; i < SL_BLOCK_SLOTS; i++) {
-        const sl_slot *slot = &estimator->slot[i];
-        if (slot->present && slot->counted) {
-            mean_view(estimator, estimator->slice[i / SL_SLOTS].a, i % SL_SLOTS, estimator->work);
-            sl_shift_add_spread(&estimator->shift, estimator->work, &estimator->leverage);
+    for (uint32_t i_slice = 0; i_slice < SL_BLOCK_SLICES; i_slice++) {
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < SL_SLOTS; i++) {
+            const sl_slot *slot = &estimator->slot[i_slice * SL_SLOTS + i];
+            if (slot->present && slot->counted) {
+                mean_view(estimator, estimator->slice[i_slice].a, i,
+                          estimator->work + (size_t)n++ * estimator->shape.dim_in);
+            }
         }
+        sl_shift_add_spread(&estimator->shift, estimator->work, n, &estimator->leverage);
     }
 }
 

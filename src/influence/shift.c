@@ -13,6 +13,7 @@
  * Source: chi-square of a mean, research on rare samples. */
 #include "influence/shift.h"
 #include "influence/moments.h"
+#include "influence/rows.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -117,14 +118,26 @@ static double mean_variance_of(const sl_leverage *leverage)
     return sum / leverage->dim;
 }
 
-void sl_shift_add_spread(sl_shift *shift, const float *row, const sl_leverage *leverage)
+SL_WIDE void sl_shift_add_spread(sl_shift *shift, const float *rows, uint32_t n,
+                                 const sl_leverage *leverage)
 {
+    const uint32_t d = leverage->dim;
     const double ridge = 0.1 * mean_variance_of(leverage) + 1e-12;
-    for (uint32_t j = 0; j < leverage->dim; j++) {
-        const double y = (double)row[j] - leverage->mt[j];
-        shift->spread += y * y / ((double)leverage->centred[j] + ridge);
+    for (uint32_t i = 0; i < n; i++) {
+        const float *row = rows + (size_t)i * d;
+        sl_double4 sum = {0};
+        uint32_t j = 0;
+        for (; j + 4 <= d; j += 4) {
+            const sl_double4 y = sl_rows_widen(row + j) - sl_rows_load4(leverage->mt + j);
+            sum += y * y / (sl_rows_widen(leverage->centred + j) + ridge);
+        }
+        for (; j < d; j++) {
+            const double y = (double)row[j] - leverage->mt[j];
+            sum[0] += y * y / ((double)leverage->centred[j] + ridge);
+        }
+        shift->spread += sl_rows_sum4(sum);
     }
-    shift->spread_weight += 1;
+    shift->spread_weight += n;
 }
 
 static float z_of(const sl_shift *shift, const float *y, double n, const sl_leverage *leverage)
@@ -167,7 +180,7 @@ void sl_shift_freeze(sl_shift *shift, const float *mean, const float *basis,
             }
         }
         if (n_rows > 0) {
-            sl_gemm_slots(raw, d, basis, d, rotated);
+            sl_gemm_slots(1, raw, d, basis, d, rotated);
         }
         for (uint32_t i = 0; i < n_rows; i++) {
             shift->z[source[i]] = z_of(shift, rotated + (size_t)i * d, n[i], leverage);

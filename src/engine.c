@@ -287,27 +287,69 @@ static sluice_span rest_of(const sl_reader *reader)
     return (sluice_span){reader->at, (size_t)(reader->end - reader->at)};
 }
 
-sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
+/* The parts of a checkpoint, lent by it. */
+typedef struct checkpoint_parts {
+    uint64_t next_offset;
+    sluice_span portfolio, influence;
+    bool has_influence;
+} checkpoint_parts;
+
+static sluice_status read_parts(sluice_span checkpoint, checkpoint_parts *out)
 {
     sl_reader reader = sl_reader_of(checkpoint);
     uint32_t magic = sl_reader_u32(&reader);
     uint32_t version = sl_reader_u32(&reader);
-    uint64_t next_offset = sl_reader_u64(&reader);
+    *out = (checkpoint_parts){.next_offset = sl_reader_u64(&reader)};
     if (reader.bad || magic != CHECKPOINT_MAGIC || version < 1 || version > CHECKPOINT_VERSION) {
         return SLUICE_E_CORRUPT;
     }
-    sluice_span portfolio = rest_of(&reader);
-    if (version > 1) {
-        uint64_t size = sl_reader_u64(&reader);
-        portfolio = sl_reader_span(&reader, (size_t)size);
-        if (reader.bad) {
-            return SLUICE_E_CORRUPT;
-        }
-        SLUICE_TRY(sl_influence_load(engine->influence, rest_of(&reader)));
+    out->has_influence = version > 1;
+    if (!out->has_influence) {
+        out->portfolio = rest_of(&reader);
+        return SLUICE_OK;
     }
-    SLUICE_TRY(sl_portfolio_load(engine->portfolio, portfolio));
-    engine->next_offset = next_offset;
+    uint64_t size = sl_reader_u64(&reader);
+    out->portfolio = sl_reader_span(&reader, (size_t)size);
+    out->influence = rest_of(&reader);
+    return reader.bad ? SLUICE_E_CORRUPT : SLUICE_OK;
+}
+
+sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
+{
+    checkpoint_parts parts;
+    SLUICE_TRY(read_parts(checkpoint, &parts));
+    if (parts.has_influence) {
+        SLUICE_TRY(sl_influence_load(engine->influence, parts.influence));
+    }
+    SLUICE_TRY(sl_portfolio_load(engine->portfolio, parts.portfolio));
+    engine->next_offset = parts.next_offset;
     return SLUICE_OK;
+}
+
+sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
+                                  sluice_message *why)
+{
+    checkpoint_parts parts;
+    uint16_t source_of[SLUICE_LIMIT_SOURCES + 1];
+    sluice_bytes before = {0}; /* counts are added first, for the numbers of the sources */
+    sluice_status status = read_parts(checkpoint, &parts);
+    status = status == SLUICE_OK ? sl_portfolio_save(engine->portfolio, &before) : status;
+    status = status == SLUICE_OK ? sl_portfolio_merge(engine->portfolio, parts.portfolio, source_of)
+                                 : status;
+    if (status == SLUICE_OK && parts.has_influence) {
+        status = sl_influence_merge(engine->influence, parts.influence, source_of);
+    }
+    if (status != SLUICE_OK && before.size > 0) {
+        const sluice_span counted = {before.data, before.size};
+        SLUICE_ASSERT(sl_portfolio_load(engine->portfolio, counted) == SLUICE_OK);
+    }
+    sl_bytes_fini(&before);
+    return status == SLUICE_OK
+               ? status
+               : sluice_fail(why, status, "%s",
+                             status == SLUICE_E_CONFIG
+                                 ? "the encoders of the two states do not go together"
+                                 : "the other state cannot be read");
 }
 
 uint32_t sluice_engine_n_sources(const sluice_engine *engine)

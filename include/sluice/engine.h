@@ -90,6 +90,18 @@ SLUICE_MUST_USE sluice_status sluice_engine_reference_batch(sluice_engine *engin
 SLUICE_MUST_USE sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out);
 SLUICE_MUST_USE sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint);
 
+/* sluice_engine_merge - adds what another engine has learned and counted: influence, and counts by
+ * source. The index is not part of it: what two engines remember are different streams, and a cover
+ * over both is made by sending both through one engine.
+ *
+ * checkpoint  Borrows what sluice_engine_save wrote there, under the same configuration.
+ * Order       a with b or b with a: the same scores to 1e-6 and the same counts, as long as all
+ *             sources together are at most SLUICE_LIMIT_SOURCES. Unfinished blocks are learned
+ * first. `next_offset` stays that of this engine. Threads     As load. Returns     CORRUPT; CONFIG:
+ * encoders that do not go together. Nothing was added. */
+SLUICE_MUST_USE sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
+                                                  sluice_message *why);
+
 uint32_t sluice_engine_n_sources(const sluice_engine *engine);
 sluice_source_counts sluice_engine_source(const sluice_engine *engine, uint32_t i_source);
 

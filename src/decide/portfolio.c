@@ -160,6 +160,26 @@ sluice_status sl_portfolio_load(sl_portfolio *portfolio, sluice_span saved)
     return good ? SLUICE_OK : SLUICE_E_CORRUPT;
 }
 
+sluice_status sl_portfolio_merge(sl_portfolio *portfolio, sluice_span saved, uint16_t *source_of)
+{
+    sl_portfolio *other = NULL;
+    SLUICE_TRY(sl_portfolio_open(&other));
+    sluice_status status = sl_portfolio_load(other, saved);
+    memset(source_of, 0, sizeof *source_of * N_ENTRIES);
+    for (uint32_t i = 0; status == SLUICE_OK && i < other->n_entries; i++) {
+        const entry *from = &other->entry[i];
+        entry *to = i == 0 ? &portfolio->entry[0]
+                           : find_entry(portfolio, (sluice_span){from->name, from->name_size});
+        to->kept += from->kept;
+        to->flagged += from->flagged;
+        to->dropped += from->dropped;
+        to->duplicates += from->duplicates;
+        source_of[i] = (uint16_t)(to - portfolio->entry);
+    }
+    sl_portfolio_close(&other);
+    return status;
+}
+
 bool sl_portfolio_validate(const sl_portfolio *portfolio, const char **reason)
 {
     uint32_t n_used = 0;

@@ -24,6 +24,10 @@ sluice_source_counts sl_portfolio_source(const sl_portfolio *portfolio, uint32_t
 SLUICE_MUST_USE sluice_status sl_portfolio_save(const sl_portfolio *portfolio, sluice_bytes *out);
 /* Takes the place of what was counted. CORRUPT: nothing changed. */
 SLUICE_MUST_USE sluice_status sl_portfolio_load(sl_portfolio *portfolio, sluice_span saved);
+/* Adds what another one counted, from what it saved. source_of [SLUICE_LIMIT_SOURCES + 1], out: the
+ * number here of each source there. CORRUPT: nothing changed. */
+SLUICE_MUST_USE sluice_status sl_portfolio_merge(sl_portfolio *portfolio, sluice_span saved,
+                                                 uint16_t *source_of);
 bool sl_portfolio_validate(const sl_portfolio *portfolio, const char **reason);
 
 #endif

@@ -505,23 +505,39 @@ static void add_spread(sl_estimator *estimator)
     }
 }
 
-void sl_estimator_freeze(sl_estimator *estimator, uint64_t i_block)
+/* True if there was anything to learn. */
+static bool learn(sl_estimator *estimator)
 {
     const uint32_t n = count_absorbed(estimator);
-    bool changed = n > 0;
-    bool rotated = estimator->live; /* the rows of the block are in the basis in force */
-    if (n > 0) {
-        const double fade = sl_moments_fade(estimator->settings->half_life, n);
-        fade_sums(estimator, fade);
-        count_sources(estimator, fade);
-        for (uint32_t i = 0; i < SL_BLOCK_SLICES; i++) {
-            absorb_slice(estimator, i, fade);
-        }
-        estimator->n_absorbed += n;
-        if (!estimator->live) {
-            sl_refresh_end_warm_block(estimator);
-        }
+    if (n == 0) {
+        return false;
     }
+    const double fade = sl_moments_fade(estimator->settings->half_life, n);
+    fade_sums(estimator, fade);
+    count_sources(estimator, fade);
+    for (uint32_t i = 0; i < SL_BLOCK_SLICES; i++) {
+        absorb_slice(estimator, i, fade);
+    }
+    estimator->n_absorbed += n;
+    if (!estimator->live) {
+        sl_refresh_end_warm_block(estimator);
+    }
+    return true;
+}
+
+void sl_estimator_settle(sl_estimator *estimator)
+{
+    (void)learn(estimator);
+    clear_block(estimator);
+    if (estimator->refresh.pending) {
+        sl_refresh_publish(estimator);
+    }
+}
+
+void sl_estimator_freeze(sl_estimator *estimator, uint64_t i_block)
+{
+    bool changed = learn(estimator);
+    bool rotated = estimator->live; /* the rows of the block are in the basis in force */
     if (sl_refresh_due(estimator, i_block)) {
         uint64_t lag = estimator->live ? estimator->settings->expert.refresh_lag : 0;
         sl_refresh_trigger(estimator, i_block + lag);

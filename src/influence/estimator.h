@@ -127,6 +127,24 @@ void sl_estimator_derive(sl_estimator *estimator);
 /* prepare and, where there is a basis, rotate. */
 void sl_estimator_make_ready(sl_estimator *estimator, sl_slice *slice);
 
+/* Learns what there is of the open block, and publishes a refresh that is pending. */
+void sl_estimator_settle(sl_estimator *estimator);
+
+/* --- merge.c --- */
+
+/* sl_estimator_merge - adds what another state of the same shape and settings has learned.
+ *
+ * other      Consumed: what is left of it can only be closed.
+ * source_of  Borrows [SL_SHIFT_SOURCES]: the number here of each source there.
+ * Returns    NOMEM, CORRUPT (no eigenvectors): nothing was added.
+ * Order      a into b or b into a: the same bits. */
+SLUICE_MUST_USE sluice_status sl_estimator_merge(sl_estimator *into, sl_estimator *other,
+                                                 const uint16_t *source_of);
+
+/* An encoder that only one of two states knows: settled, its sources with other numbers. */
+SLUICE_MUST_USE sluice_status sl_estimator_renumber(sl_estimator *estimator,
+                                                    const uint16_t *source_of);
+
 /* --- refresh.c --- */
 
 SLUICE_MUST_USE sluice_status sl_refresh_open(sl_estimator *estimator);
@@ -144,6 +162,9 @@ size_t sl_estimator_work_floats(const sl_shape *shape);
 /* Keeps the counted rows of a slice until there is a basis. */
 void sl_refresh_keep_warm(sl_estimator *estimator, uint32_t i_slice, const float weight[SL_SLOTS]);
 void sl_refresh_end_warm_block(sl_estimator *estimator);
+/* The curvature of the kept rows of `from` in the basis and at the adapter of `estimator`, faded
+ * block by block as the moments were. */
+void sl_refresh_sum_warm(sl_estimator *estimator, const sl_estimator *from, float *lambda);
 void sl_refresh_end_warmup(sl_estimator *estimator);       /* drops those rows */
 uint32_t sl_refresh_warmup(const sl_estimator *estimator); /* samples before the first basis */
 

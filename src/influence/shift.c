@@ -93,6 +93,25 @@ void sl_shift_add(sl_shift *shift, uint32_t i_source, const float *row, uint64_t
     shift->seen[i_source] = 1;
 }
 
+void sl_shift_merge(sl_shift *shift, const sl_shift *other, const uint16_t *source_of)
+{
+    for (uint32_t i = 0; i < SL_SHIFT_SOURCES; i++) {
+        for (uint32_t which = CURRENT; which < N_SUMS; which++) {
+            float *to = sum_of(shift, which, source_of[i]);
+            const float *from = sum_of(other, which, i);
+            for (uint32_t j = 0; j<shift->dim && * n_of(other, which, i)> 0; j++) {
+                to[j] += from[j];
+            }
+            *n_of(shift, which, source_of[i]) += *n_of(other, which, i);
+        }
+    }
+    shift->spread += other->spread;
+    shift->spread_weight += other->spread_weight;
+    for (uint32_t i = 0; i < SL_SHIFT_SOURCES; i++) {
+        shift->seen[i] = *n_of(shift, CURRENT, i) + *n_of(shift, PREVIOUS, i) > 0;
+    }
+}
+
 /* Recent mean minus baseline; the number of samples that this difference is worth. */
 static double difference_of(const sl_shift *shift, uint32_t i_source, const float *mean, float *out)
 {

@@ -286,48 +286,89 @@ static sluice_span rest_of(const sl_reader *reader)
     return (sluice_span){reader->at, (size_t)(reader->end - reader->at)};
 }
 
-/* The parts of a checkpoint; influence is empty before version 2. */
-static sluice_status split_checkpoint(sluice_span checkpoint, uint64_t *next_offset,
-                                      sluice_span *portfolio, sluice_span *influence)
+/* The parts of a checkpoint, lent by it. */
+typedef struct checkpoint_parts {
+    uint64_t next_offset;
+    sluice_span portfolio, influence;
+    bool has_influence;
+} checkpoint_parts;
+
+static sluice_status read_parts(sluice_span checkpoint, checkpoint_parts *out)
 {
     sl_reader reader = sl_reader_of(checkpoint);
     uint32_t magic = sl_reader_u32(&reader);
     uint32_t version = sl_reader_u32(&reader);
-    *next_offset = sl_reader_u64(&reader);
-    *influence = (sluice_span){NULL, 0};
+    *out = (checkpoint_parts){.next_offset = sl_reader_u64(&reader)};
     if (reader.bad || magic != CHECKPOINT_MAGIC || version < 1 || version > CHECKPOINT_VERSION) {
         return SLUICE_E_CORRUPT;
     }
-    *portfolio = rest_of(&reader);
-    if (version > 1) {
-        uint64_t size = sl_reader_u64(&reader);
-        *portfolio = sl_reader_span(&reader, (size_t)size);
-        *influence = rest_of(&reader);
+    out->has_influence = version > 1;
+    if (!out->has_influence) {
+        out->portfolio = rest_of(&reader);
+        return SLUICE_OK;
     }
+    uint64_t size = sl_reader_u64(&reader);
+    out->portfolio = sl_reader_span(&reader, (size_t)size);
+    out->influence = rest_of(&reader);
     return reader.bad ? SLUICE_E_CORRUPT : SLUICE_OK;
 }
 
 sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
 {
-    uint64_t next_offset;
-    sluice_span portfolio;
-    sluice_span influence;
-    SLUICE_TRY(split_checkpoint(checkpoint, &next_offset, &portfolio, &influence));
-    if (influence.size > 0) {
-        SLUICE_TRY(sl_influence_load(engine->influence, influence));
+    checkpoint_parts parts;
+    SLUICE_TRY(read_parts(checkpoint, &parts));
+    if (parts.has_influence) {
+        SLUICE_TRY(sl_influence_load(engine->influence, parts.influence));
     }
-    SLUICE_TRY(sluice_portfolio_load(engine->portfolio, portfolio));
-    engine->next_offset = next_offset;
+    SLUICE_TRY(sluice_portfolio_load(engine->portfolio, parts.portfolio));
+    engine->next_offset = parts.next_offset;
     return SLUICE_OK;
+}
+
+/* Counts first, for the numbers of the sources; back to what they were if influence fails. */
+static sluice_status merge_parts(sluice_engine *engine, const checkpoint_parts *parts,
+                                 sluice_portfolio *other, sluice_bytes *before)
+{
+    uint16_t source_of[SLUICE_LIMIT_SOURCES + 1];
+    SLUICE_TRY(sluice_portfolio_load(other, parts->portfolio));
+    SLUICE_TRY(sluice_portfolio_save(engine->portfolio, before));
+    sluice_portfolio_merge(engine->portfolio, other, source_of);
+    sluice_status status = parts->has_influence
+                               ? sl_influence_merge(engine->influence, parts->influence, source_of)
+                               : SLUICE_OK;
+    if (status != SLUICE_OK) {
+        const sluice_span counted = {before->data, before->size};
+        SLUICE_ASSERT(sluice_portfolio_load(engine->portfolio, counted) == SLUICE_OK);
+    }
+    return status;
+}
+
+sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
+                                  sluice_message *why)
+{
+    checkpoint_parts parts;
+    sluice_portfolio *other = NULL;
+    sluice_bytes before = {0};
+    sluice_status status = read_parts(checkpoint, &parts);
+    status = status == SLUICE_OK ? sluice_portfolio_open(&other) : status;
+    status = status == SLUICE_OK ? merge_parts(engine, &parts, other, &before) : status;
+    sluice_portfolio_close(&other);
+    sl_bytes_fini(&before);
+    return status == SLUICE_OK
+               ? status
+               : sluice_fail(why, status, "%s",
+                             status == SLUICE_E_CONFIG
+                                 ? "the encoders of the two states do not go together"
+                                 : "the other state cannot be read");
 }
 
 sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpoint, sluice_portfolio *portfolio,
                                              uint64_t *next_offset)
 {
-    sluice_span saved;
-    sluice_span influence;
-    SLUICE_TRY(split_checkpoint(checkpoint, next_offset, &saved, &influence));
-    return sluice_portfolio_load(portfolio, saved);
+    checkpoint_parts parts;
+    SLUICE_TRY(read_parts(checkpoint, &parts));
+    *next_offset = parts.next_offset;
+    return sluice_portfolio_load(portfolio, parts.portfolio);
 }
 
 const sluice_portfolio *sluice_engine_portfolio(const sluice_engine *engine)

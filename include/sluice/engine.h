@@ -93,6 +93,18 @@ SLUICE_MUST_USE sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpo
 /* Lent until the engine is closed; another thread must not read it while run or apply do. */
 const sluice_portfolio *sluice_engine_portfolio(const sluice_engine *engine);
 
+/* sluice_engine_merge - adds what another engine has learned and counted: influence, and counts by
+ * source. The index is not part of it: what two engines remember are different streams, and a cover
+ * over both is made by sending both through one engine.
+ *
+ * checkpoint  Borrows what sluice_engine_save wrote there, under the same configuration.
+ * Order       a with b or b with a: the same scores to 1e-6 and the same counts, as long as all
+ *             sources together are at most SLUICE_LIMIT_SOURCES. Unfinished blocks are learned
+ * first. `next_offset` stays that of this engine. Threads     As load. Returns     CORRUPT; CONFIG:
+ * encoders that do not go together. Nothing was added. */
+SLUICE_MUST_USE sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
+                                                  sluice_message *why);
+
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason);
 
 #endif

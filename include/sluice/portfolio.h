@@ -31,8 +31,10 @@ SLUICE_MUST_USE sluice_status sluice_portfolio_save(const sluice_portfolio *port
 SLUICE_MUST_USE sluice_status sluice_portfolio_load(sluice_portfolio *portfolio, sluice_span saved);
 
 /* Adds counts, scores, repeats and curves of another stream. What depends on order (trend, alerts,
- * labels) stays that of `portfolio`. Sums of integers are exact in any order of merging. */
-void sluice_portfolio_merge(sluice_portfolio *portfolio, const sluice_portfolio *other);
+ * labels) stays that of `portfolio`. Sums of integers are exact in any order of merging.
+ * number  Out [SLUICE_LIMIT_SOURCES + 1]: what the other's sources are here. */
+void sluice_portfolio_merge(sluice_portfolio *portfolio, const sluice_portfolio *other,
+                            uint16_t number[SLUICE_LIMIT_SOURCES + 1]);
 
 bool sluice_portfolio_validate(const sluice_portfolio *portfolio, const char **reason);
 
@@ -140,7 +142,7 @@ typedef enum sluice_alert_kind {
     SLUICE_ALERT_RARE,       /* share of rare samples                                     */
     SLUICE_ALERT_INFLUENCE,  /* mean percentile of influence on itself                    */
     SLUICE_ALERT_SHIFT,      /* mean source_shift                                         */
-    SLUICE_ALERT_DRIFT,      /* mean log leverage; of the stream as a whole               */
+    SLUICE_ALERT_DRIFT,      /* mean percentile of leverage; of the stream as a whole     */
     SLUICE_ALERT_SILENCE,    /* seconds since the last sample                             */
     SLUICE_N_ALERT_KINDS
 } sluice_alert_kind;

@@ -27,7 +27,7 @@
 static const sl_monitor_limits limits[N_SIGNALS] = {
     [SLUICE_ALERT_DUPLICATES] = {0.10, 0.0002}, [SLUICE_ALERT_RARE] = {0.05, 0.0002},
     [SLUICE_ALERT_INFLUENCE] = {0.10, 0.0013},  [SLUICE_ALERT_SHIFT] = {3.0, 0.1},
-    [SLUICE_ALERT_DRIFT] = {0.25, 0.002},
+    [SLUICE_ALERT_DRIFT] = {0.15, 0.0013},
 };
 
 typedef struct gaps {
@@ -124,9 +124,9 @@ static void watch_signals(sl_alerts *alerts, uint32_t row, const sluice_sample *
     watch_signal(alerts, row, SLUICE_ALERT_RARE,
                  isnan(leverage) ? NAN : leverage >= SLUICE_RARE_SHARE, sample);
     if (row == ALL) {
-        watch_signal(alerts, row, SLUICE_ALERT_DRIFT,
-                     scores->leverage > 0 ? log((double)scores->leverage) : NAN, sample);
-        return; /* percentiles of the whole stream say nothing of it; a shift has a source */
+        /* 0.5 as long as new samples are like those of the past half-life */
+        watch_signal(alerts, row, SLUICE_ALERT_DRIFT, leverage, sample);
+        return; /* the other signals have a source */
     }
     watch_signal(alerts, row, SLUICE_ALERT_INFLUENCE, (double)scores->percentile.self, sample);
     watch_signal(alerts, row, SLUICE_ALERT_SHIFT, (double)scores->source_shift, sample);

@@ -278,10 +278,11 @@ static void merge_repeats(sluice_portfolio *portfolio, const sluice_portfolio *o
     free(cells);
 }
 
-void sluice_portfolio_merge(sluice_portfolio *portfolio, const sluice_portfolio *other)
+void sluice_portfolio_merge(sluice_portfolio *portfolio, const sluice_portfolio *other,
+                            uint16_t number[SL_PORTFOLIO_ENTRIES])
 {
-    uint16_t number[SL_PORTFOLIO_ENTRIES] = {0};
     uint32_t slot[SLUICE_LIMIT_REFERENCES];
+    memset(number, 0, SL_PORTFOLIO_ENTRIES * sizeof *number);
     for (uint32_t r = 0; r < SLUICE_LIMIT_REFERENCES; r++) {
         slot[r] = r < other->n_references
                       ? sl_portfolio_reference_slot(portfolio, other->reference[r])

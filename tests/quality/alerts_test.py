@@ -15,7 +15,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SLUICE = os.environ.get("SLUICE", str(ROOT / "build" / "release" / "sluice"))
 DATA = pathlib.Path(os.environ.get("SLUICE_DATA", ROOT.parent / "shared" / "data"))
-SEEDS = 2 if os.environ.get("SLUICE_QUICK") else 5
+SEEDS = 2 if os.environ.get("SLUICE_QUICK") else 3
 CHANGE = 0.6
 N = 12000
 

@@ -56,12 +56,14 @@ static void test_merge_counts_like_one(void **state)
         sl_distribution_add(i % 2 == 0 ? &a : &b, &pool, i * 0.37);
         sl_distribution_add(&both, &pool, i * 0.37);
     }
+    sl_distribution_add(&b, &pool, 0);
+    sl_distribution_add(&both, &pool, 0);
     sl_distribution_add(&both, &pool, NAN);
     sl_distribution_merge(&a, &pool, &b, &pool);
-    assert_int_equal(total_of(&both, &pool), 100);
+    assert_int_equal(total_of(&both, &pool), 101);
     uint64_t *expected = malloc(sizeof buckets);
     memcpy(expected, buckets, sizeof buckets);
-    assert_int_equal(total_of(&a, &pool), 100);
+    assert_int_equal(total_of(&a, &pool), 101);
     assert_memory_equal(buckets, expected, sizeof buckets);
     free(expected);
     sl_distribution_pool_close(&pool);

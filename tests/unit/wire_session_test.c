@@ -323,7 +323,7 @@ static void test_session_wrong_frames_are_refused_with_a_sentence(void **state)
 {
     (void)state;
     assert_bad(SL_PING, "", 0, "ToFilter has no kind of message that this version knows");
-    assert_bad(SL_PING, "\x3a\x00", 2, "ToFilter has no kind of message that this version knows");
+    assert_bad(SL_PING, "\x42\x00", 2, "ToFilter has no kind of message that this version knows");
     assert_bad(SL_PONG, "", 0, "FromFilter has no kind of message that this version knows");
     assert_bad(SL_PING, "\x32\x00\x12\x00", 4, "ToFilter has more than one kind of message");
     assert_bad(SL_PING, "\x32\x00\x32\x00", 4, "ToFilter.ping occurs twice");

@@ -18,7 +18,7 @@
 #include <stdlib.h>
 
 #define CHECKPOINT_MAGIC   UINT32_C(0x50434c53) /* "SLCP" */
-#define CHECKPOINT_VERSION 2                    /* 1: no influence */
+#define CHECKPOINT_VERSION 3                    /* 1: no influence; 2: no table of references */
 #define SLICE_SAMPLES      64                   /* offsets that are scored at once */
 #define PREFETCH_SAMPLES   8 /* ahead of the probe: their lines are on their way at once */
 
@@ -267,6 +267,63 @@ sluice_status sluice_engine_reference_batch(sluice_engine *engine, const char *n
     return status;
 }
 
+static sluice_status refuse_set(sluice_status status, const char *name, sluice_message *why)
+{
+    switch (status) {
+    case SLUICE_OK:
+        return status;
+    case SLUICE_E_CONFIG:
+        return sluice_fail(why, status,
+                           "reference \"%.64s\": a name of 1 to 63 of A-Z a-z 0-9 _ - and samples "
+                           "with views are needed, and influence.enabled",
+                           name);
+    case SLUICE_E_CLOSED:
+        return sluice_fail(why, status, "reference %s: another set has this name", name);
+    case SLUICE_E_TOOBIG:
+        return sluice_fail(why, status, "reference %s: %d sets of %d samples are the limit", name,
+                           SLUICE_LIMIT_REFERENCES, SLUICE_LIMIT_REFERENCE);
+    default:
+        return sluice_fail(why, status,
+                           "reference %s: a sample is refused, has fewer than two views, or others "
+                           "than those before it",
+                           name);
+    }
+}
+
+sluice_status sluice_engine_reference_add(sluice_engine *engine, const char *name,
+                                          sluice_span bytes, sluice_message *why)
+{
+    sluice_batch *batch;
+    SLUICE_TRY(sluice_batch_open(&batch));
+    sluice_status status = sluice_batch_decode(batch, bytes, why);
+    bool decoded = status == SLUICE_OK;
+    if (decoded && batch->n_samples > SLUICE_LIMIT_REFERENCE) {
+        status = SLUICE_E_TOOBIG;
+    }
+    for (uint32_t i = 0; i < batch->n_samples && status == SLUICE_OK; i++) {
+        status = is_refused(&batch->samples[i]) ? SLUICE_E_BADSAMPLE : SLUICE_OK;
+    }
+    if (status == SLUICE_OK) {
+        status = sl_influence_set_add(engine->influence, name, batch->samples, batch->n_samples);
+    }
+    sluice_batch_close(&batch);
+    return decoded ? refuse_set(status, name, why) : status;
+}
+
+sluice_status sluice_engine_reference_remove(sluice_engine *engine, const char *name,
+                                             sluice_message *why)
+{
+    sluice_status status = sl_influence_set_remove(engine->influence, name);
+    return status == SLUICE_OK ? status
+                               : sluice_fail(why, status, "there is no reference \"%.64s\"", name);
+}
+
+uint32_t sluice_engine_references(const sluice_engine *engine,
+                                  sluice_reference_info out[SLUICE_LIMIT_REFERENCES])
+{
+    return sl_influence_sets(engine->influence, out);
+}
+
 sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out)
 {
     sluice_bytes portfolio = {0};
@@ -290,7 +347,7 @@ static sluice_span rest_of(const sl_reader *reader)
 typedef struct checkpoint_parts {
     uint64_t next_offset;
     sluice_span portfolio, influence;
-    bool has_influence;
+    bool has_influence, has_sets;
 } checkpoint_parts;
 
 static sluice_status read_parts(sluice_span checkpoint, checkpoint_parts *out)
@@ -303,6 +360,7 @@ static sluice_status read_parts(sluice_span checkpoint, checkpoint_parts *out)
         return SLUICE_E_CORRUPT;
     }
     out->has_influence = version > 1;
+    out->has_sets = version > 2;
     if (!out->has_influence) {
         out->portfolio = rest_of(&reader);
         return SLUICE_OK;
@@ -318,7 +376,7 @@ sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
     checkpoint_parts parts;
     SLUICE_TRY(read_parts(checkpoint, &parts));
     if (parts.has_influence) {
-        SLUICE_TRY(sl_influence_load(engine->influence, parts.influence));
+        SLUICE_TRY(sl_influence_load(engine->influence, parts.influence, parts.has_sets));
     }
     SLUICE_TRY(sluice_portfolio_load(engine->portfolio, parts.portfolio));
     engine->next_offset = parts.next_offset;
@@ -333,9 +391,10 @@ static sluice_status merge_parts(sluice_engine *engine, const checkpoint_parts *
     SLUICE_TRY(sluice_portfolio_load(other, parts->portfolio));
     SLUICE_TRY(sluice_portfolio_save(engine->portfolio, before));
     sluice_portfolio_merge(engine->portfolio, other, source_of);
-    sluice_status status = parts->has_influence
-                               ? sl_influence_merge(engine->influence, parts->influence, source_of)
-                               : SLUICE_OK;
+    sluice_status status =
+        parts->has_influence
+            ? sl_influence_merge(engine->influence, parts->influence, parts->has_sets, source_of)
+            : SLUICE_OK;
     if (status != SLUICE_OK) {
         const sluice_span counted = {before->data, before->size};
         SLUICE_ASSERT(sluice_portfolio_load(engine->portfolio, counted) == SLUICE_OK);
@@ -356,10 +415,11 @@ sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
     sl_bytes_fini(&before);
     return status == SLUICE_OK
                ? status
-               : sluice_fail(why, status, "%s",
-                             status == SLUICE_E_CONFIG
-                                 ? "the encoders of the two states do not go together"
-                                 : "the other state cannot be read");
+               : sluice_fail(
+                     why, status, "%s",
+                     status == SLUICE_E_CONFIG
+                         ? "the encoders or reference sets of the two states do not go together"
+                         : "the other state cannot be read");
 }
 
 sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpoint, sluice_portfolio *portfolio,

@@ -13,6 +13,7 @@ typedef enum sl_job_kind {
     SL_JOB_PUT,        /* a batch of samples                                                     */
     SL_JOB_PROGRESS,   /* a consumer group has a new floor                                       */
     SL_JOB_REJECT,     /* a consumer rejected a sample: dead letter, row erased                  */
+    SL_JOB_REFERENCE,  /* reference sets: look, add one, remove one                              */
     SL_JOB_CHECKPOINT, /* wanted for a clean end, or by ingest when the log is full              */
 } sl_job_kind;
 
@@ -32,7 +33,8 @@ typedef struct sl_job {
     uint64_t xxh3;        /* PUT: of bytes, 0 = unchecked                                    */
     sluice_span bytes;    /* PUT: the encoded Batch; lent until the job is back              */
     sluice_batch *batch;  /* PUT: owned by the job for its life                              */
-    const sl_spool_group *group; /* PROGRESS, REJECT (NULL there: no group row changes) */
+    const sl_reference_request *reference; /* REFERENCE; for ADD the set is in `bytes`          */
+    const sl_spool_group *group;           /* PROGRESS, REJECT (NULL there: no group row changes) */
     const sl_spool_dead *dead; /* REJECT, PROGRESS: letters to write                              */
     uint32_t n_dead;
     uint64_t forget; /* REJECT: offset whose row is erased                              */
@@ -47,8 +49,9 @@ typedef struct sl_job {
     sl_tally tally;          /* PUT                                                             */
     sluice_bytes checkpoint; /* size 0: none                                                    */
     uint64_t checkpoint_offset;
-    uint64_t oldest_row;  /* PUT                                                             */
-    sluice_row_mark mark; /* PUT                                                             */
+    sl_references references; /* REFERENCE: the sets, afterwards; or code and why           */
+    uint64_t oldest_row;      /* PUT                                                             */
+    sluice_row_mark mark;     /* PUT                                                             */
 } sl_job;
 
 /* Decode and features of a PUT; a message that is refused as a whole has its code after it. NOMEM:

@@ -20,10 +20,10 @@ static const verb verbs[] = {
     {"check", sl_command_check, "every error of a configuration, and what its memory buys"},
     {"explain", sl_command_explain, "why a sample got its verdict"},
     {"state", sl_command_state, "look into and verify the durable state"},
+    {"reference", sl_command_reference, "reference sets of influence: list, add, remove"},
     {"keygen", sl_command_keygen, "make a pair of CURVE keys"},
     {"test", NULL, "unit tests of a policy"},
     {"report", sl_command_report, "what each source is worth: the portfolio, as a page or as JSON"},
-    {"reference", NULL, "reference sets of influence"},
     {"bench", NULL, "measure this machine"},
 };
 #define N_VERBS (sizeof verbs / sizeof verbs[0])

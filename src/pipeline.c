@@ -25,7 +25,9 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -183,6 +185,36 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
     }
 }
 
+/* A set that is added or removed is durable with the checkpoint that is taken behind it: what is in
+ * the log before is in that too, what comes later is judged by it. */
+static void change_references(sl_pipeline *pipeline, sl_job *job)
+{
+    const sl_reference_request *request = job->reference;
+    sluice_reference_info info[SLUICE_LIMIT_REFERENCES];
+    sluice_status status = SLUICE_OK;
+    if (request->action == SL_REFERENCE_ADD) {
+        status =
+            sluice_engine_reference_add(pipeline->engine, request->name, job->bytes, &job->why);
+    } else if (request->action == SL_REFERENCE_REMOVE) {
+        status = sluice_engine_reference_remove(pipeline->engine, request->name, &job->why);
+    }
+    if (status != SLUICE_OK) {
+        job->code = status == SLUICE_E_TOOBIG ? SL_CODE_TOO_LARGE : SL_CODE_MALFORMED;
+        return;
+    }
+    if (request->action != SL_REFERENCE_LIST) {
+        take_checkpoint(pipeline, job);
+    }
+    job->references.n = sluice_engine_references(pipeline->engine, info);
+    for (uint32_t i = 0; i < job->references.n; i++) {
+        sl_reference_set *set = &job->references.set[i];
+        memcpy(set->name, info[i].name, sizeof set->name);
+        snprintf(set->origin, sizeof set->origin, "%s", info[i].origin);
+        set->samples = info[i].samples;
+        set->wanted = info[i].wanted;
+    }
+}
+
 static void wait_featured(sl_pipeline *pipeline, const sl_job *job)
 {
     pthread_mutex_lock(&pipeline->featured_mutex);
@@ -204,6 +236,9 @@ static void *run_estimator(void *context)
             break;
         case SL_JOB_REJECT:
             (void)sluice_engine_forget(pipeline->engine, job->forget);
+            break;
+        case SL_JOB_REFERENCE:
+            change_references(pipeline, job);
             break;
         case SL_JOB_CHECKPOINT:
             take_checkpoint(pipeline, job);

@@ -81,6 +81,27 @@ bool sluice_engine_refresh_waits(const sluice_engine *engine); /* the thread of 
 SLUICE_MUST_USE sluice_status sluice_engine_reference_batch(sluice_engine *engine, const char *name,
                                                             sluice_span batch, sluice_message *why);
 
+/* One reference set, as it stands now. */
+typedef struct sluice_reference_info {
+    char name[64];
+    const char *origin;       /* static: "source", "file" or "added" */
+    uint32_t samples, wanted; /* a set scores nothing before it has all it wants */
+} sluice_reference_info;
+
+/* sluice_engine_reference_add - a reference set from the samples of an encoded Batch, between two
+ * samples of the stream. It scores from the next block on. Order: a checkpoint saved behind it
+ * holds it, and nothing else does, so whoever keeps a log saves one at once. Returns  CONFIG: not a
+ * name, no samples, influence is off. CLOSED: the name is taken by another set (the same set once
+ * more is OK). TOOBIG: SLUICE_LIMIT_REFERENCES sets, or more than SLUICE_LIMIT_REFERENCE samples.
+ * BADSAMPLE: see sluice_engine_reference_batch. Nothing changed. */
+SLUICE_MUST_USE sluice_status sluice_engine_reference_add(sluice_engine *engine, const char *name,
+                                                          sluice_span batch, sluice_message *why);
+/* CONFIG: there is none of that name. Its scores are gone from the next sample on. */
+SLUICE_MUST_USE sluice_status sluice_engine_reference_remove(sluice_engine *engine,
+                                                             const char *name, sluice_message *why);
+uint32_t sluice_engine_references(const sluice_engine *engine,
+                                  sluice_reference_info out[SLUICE_LIMIT_REFERENCES]);
+
 /* Small state (counts by source, influence) as a checkpoint; the index is not in it (rows are). */
 SLUICE_MUST_USE sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out);
 SLUICE_MUST_USE sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint);

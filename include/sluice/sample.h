@@ -27,6 +27,8 @@
 #define SLUICE_LIMIT_ENCODERS      4    /* encoder, shape and number of views; beyond: refused */
 #define SLUICE_LIMIT_REFERENCES    8    /* sets toward which influence is measured       */
 #define SLUICE_LIMIT_REFERENCE     1000 /* samples of one reference set                  */
+#define SLUICE_LIMIT_REFERENCE_BYTES                                                               \
+    (64u << 20) /* of one that is sent to a running filter, as a Batch */
 
 typedef struct sluice_span {
     const uint8_t *data; /* borrowed; may be NULL when size is 0 */

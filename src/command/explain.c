@@ -11,6 +11,8 @@
  */
 #include "command/beside.h"
 #include "command/command.h"
+#include "command/influence_words.h"
+#include "command/nearest_kept.h"
 
 #include "bytes.h"
 #include "decode/sample_fields.h"
@@ -35,10 +37,9 @@ static const char usage[] =
     "usage: sluice explain ID [--state DIR | --verdicts FILE] [--json]\n"
     "       sluice explain ... -- ID      (an ID that begins with a dash)\n"
     "\n"
-    "Says why the sample ID was kept, flagged, dropped or refused, and of which kept sample it is "
-    "a\n"
-    "duplicate. Looks into the state of a filter (" DEFAULT_STATE
-    "; the filter may be running) or\n"
+    "Says why the sample ID was kept, flagged, dropped or refused, of which kept sample it is a\n"
+    "duplicate or which one is nearest, and what its influence scores mean. Looks into the state "
+    "of a filter (" DEFAULT_STATE "; the filter may be running) or\n"
     "into a file that `sluice filter --verdicts` or `sluice recv --verdicts` wrote.\n";
 
 typedef struct explain_options {
@@ -58,6 +59,7 @@ typedef struct found_sample {
     bool has_twin;
     uint64_t twin_offset;
     sluice_bytes twin;
+    sl_nearest_kept nearest; /* of the newest only, if it has views and no twin */
 } found_sample;
 
 typedef struct explain_work {
@@ -154,6 +156,9 @@ static bool visit_twin(void *context, const sl_spool_sample *sample)
     for (uint32_t i = 0; i < n_places(work); i++) {
         found_sample *found = &work->found[i];
         sl_sample_fields fields;
+        if (sample->offset < found->offset) {
+            sl_nearest_kept_look(&found->nearest, sample->offset, sample->wire);
+        }
         if (found->of[0] != '\0' && sample->offset < found->offset &&
             has_id(sample->wire, found->of, &fields) && span_is(fields.source, found->of_source)) {
             found->has_twin = true;
@@ -198,6 +203,19 @@ static bool visit_dead(void *context, uint64_t key, const sl_spool_dead *dead)
     return work->failed == SLUICE_OK;
 }
 
+/* A look at every embedding of the log takes its time: for the newest of that id, if it needs one.
+ */
+static sluice_status want_nearest(explain_work *work)
+{
+    found_sample *newest = n_places(work) > 0 ? &work->found[n_places(work) - 1] : NULL;
+    if (newest == NULL || work->options->json || !newest->from_log || newest->of[0] != '\0') {
+        return SLUICE_OK;
+    }
+    sluice_status status =
+        sl_nearest_kept_open((sluice_span){newest->wire.data, newest->wire.size}, &newest->nearest);
+    return status == SLUICE_E_BADSAMPLE ? SLUICE_OK : status;
+}
+
 static sluice_status look_into_state(explain_work *work, sluice_message *why)
 {
     sl_spool_options options = {.path = work->options->state, .read_only = true};
@@ -206,6 +224,9 @@ static sluice_status look_into_state(explain_work *work, sluice_message *why)
     sluice_status status = sl_spool_dead_letters(spool, visit_dead, work, why);
     if (status == SLUICE_OK) {
         status = sl_spool_samples(spool, 0, visit_sample, work, why);
+    }
+    if (status == SLUICE_OK) {
+        status = want_nearest(work);
     }
     if (status == SLUICE_OK && n_places(work) > 0) {
         status = sl_spool_samples(spool, 0, visit_twin, work, why);
@@ -350,6 +371,16 @@ static void print_duplicate(const explain_work *work, const found_sample *found,
     }
 }
 
+static void print_nearest(const sl_nearest_kept *nearest)
+{
+    if (nearest->batch != NULL && nearest->cosine >= -1) {
+        printf("  nearest     '%s' (source '%s', offset %" PRIu64
+               "), cosine %.4f: the most similar "
+               "kept one before it\n",
+               nearest->id, nearest->source, nearest->offset, nearest->cosine);
+    }
+}
+
 static void print_arrival(const found_sample *found)
 {
     time_t seconds = (time_t)(found->arrived_us / 1000000);
@@ -402,7 +433,14 @@ static void print_record(const explain_work *work, const found_sample *found)
         print_duplicate(work, found, duplicate);
     } else {
         printf("  duplicate   of nothing that was remembered then\n");
+        print_nearest(&found->nearest);
     }
+    static sluice_config config;
+    if (found->from_log) {
+        read_config(work, &config);
+    }
+    sl_influence_words_print(json_object_get(record, "influence"),
+                             found->from_log ? &config : NULL);
     json_decref(record);
 }
 
@@ -519,6 +557,7 @@ int sl_command_explain(int argc, char **argv)
         sl_bytes_fini(&work.found[i].wire);
         sl_bytes_fini(&work.found[i].record);
         sl_bytes_fini(&work.found[i].twin);
+        sl_nearest_kept_close(&work.found[i].nearest);
     }
     sl_bytes_fini(&work.state_lines);
     return code;

@@ -102,6 +102,14 @@ sluice_status sl_journal_commit(sl_journal *journal, sluice_batch *batch, sluice
     return sl_store_commit(journal->store, why);
 }
 
+sluice_status sl_journal_checkpoint(sl_journal *journal, sluice_message *why)
+{
+    if (take_checkpoint(journal) != SLUICE_OK) {
+        return sluice_fail(why, SLUICE_E_NOMEM, "no memory for a checkpoint");
+    }
+    return sl_store_commit(journal->store, why);
+}
+
 void sl_journal_close(sl_journal **journal_p, bool clean)
 {
     sl_journal *journal = *journal_p;

@@ -20,6 +20,9 @@ uint32_t sl_journal_i_producer(const sl_journal *journal); /* number of the prod
 SLUICE_MUST_USE sluice_status sl_journal_commit(sl_journal *journal, sluice_batch *batch,
                                                 sluice_message *why);
 
+/* The engine as it is now, durable: for what is in no log. */
+SLUICE_MUST_USE sluice_status sl_journal_checkpoint(sl_journal *journal, sluice_message *why);
+
 /* A last checkpoint, if `clean`; then closes. Takes; NULL ok. */
 void sl_journal_close(sl_journal **journal_p, bool clean);
 

@@ -87,21 +87,27 @@ static sluice_status load_set(loading *self, sluice_message *why)
                                      self->reference->name, path);
 }
 
+sluice_status sl_reference_read(const sluice_reference *reference, sluice_bytes *set,
+                                sluice_message *why)
+{
+    loading self = {.reference = reference, .set = set};
+    sluice_status status = load_set(&self, why);
+    sl_input_close(&self.input);
+    sl_views_close(&self.views);
+    sluice_batch_close(&self.batch);
+    sl_bytes_fini(&self.wire);
+    sl_bytes_fini(&self.frame);
+    return status;
+}
+
 sluice_status sl_references_read(const sluice_config *config, sluice_bytes *sets,
                                  sluice_message *why)
 {
     sluice_status status = SLUICE_OK;
     for (uint32_t r = 0; r < config->influence.n_references && status == SLUICE_OK; r++) {
-        loading self = {.reference = &config->influence.reference[r], .set = &sets[r]};
-        if (self.reference->path[0] == '\0') {
-            continue;
+        if (config->influence.reference[r].path[0] != '\0') {
+            status = sl_reference_read(&config->influence.reference[r], &sets[r], why);
         }
-        status = load_set(&self, why);
-        sl_input_close(&self.input);
-        sl_views_close(&self.views);
-        sluice_batch_close(&self.batch);
-        sl_bytes_fini(&self.wire);
-        sl_bytes_fini(&self.frame);
     }
     return status;
 }

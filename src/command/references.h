@@ -4,6 +4,10 @@
 
 #include "sluice/engine.h"
 
+/* One set with a path; `set` is freed by the caller in any case. */
+SLUICE_MUST_USE sluice_status sl_reference_read(const sluice_reference *reference,
+                                                sluice_bytes *set, sluice_message *why);
+
 /* sl_references_read - every influence.references entry with a path, as an encoded Batch.
  *
  * sets     Out, [SLUICE_LIMIT_REFERENCES], zero at first; to be freed by the caller in any case.

@@ -8,23 +8,16 @@
  * nothing leaks when a consumer goes away. A FETCH that finds nothing waits in a bounded list.
  * Why commits travel with the samples: one thread writes, and a group's floor becomes durable in
  * the same order in which it was told. */
-#include "egress/egress.h"
+#include "egress/state.h"
 #include "bytes.h"
-#include "egress/leases.h"
-#include "egress/operations.h"
-#include "egress/push.h"
-#include "log.h"
-#include "wire/router.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <xxhash.h>
 
 #define MAX_FRAME_BYTES  ((int64_t)SLUICE_LIMIT_FRAME_BYTES)
-#define N_WAITING        1024
 #define FETCH_BYTES      (1u << 20)
 #define FETCH_BYTES_MAX  SLUICE_LIMIT_BATCH_BYTES
 #define WAIT_MS_MAX      60000
@@ -33,30 +26,6 @@
 #define RETRY_MS         200
 #define MESSAGES_A_ROUND 64
 #define FLOOR_STEP       4096 /* offsets */
-
-typedef struct waiting {
-    sl_peer peer;
-    sl_fetch fetch;
-    int64_t until_us;
-} waiting;
-
-struct sl_egress {
-    sl_egress_options options;
-    sl_clients *clients; /* NULL: no CURVE */
-    void *router;
-    sl_push *push;
-    bool push_in_flight;
-    sl_leases *leases;
-    sl_operations operations;
-    waiting waiting[N_WAITING];
-    uint32_t n_waiting;
-    uint64_t seen_head; /* the log's end when the waiting were last looked at */
-    atomic_bool stopping;
-    sluice_bytes body, scratch;
-    sl_received received;
-    sl_message answer;
-    sl_log_limit limit;
-};
 
 static int64_t clock_us(clockid_t clock)
 {
@@ -72,16 +41,15 @@ static uint64_t head_of(const sl_egress *egress)
 
 /* --- answers --- */
 
-/* False if the consumer is gone or does not read. */
-static bool answer(sl_egress *egress, const sl_peer *peer, bool has_body)
+bool sl_egress_answer(sl_egress *egress, const sl_peer *peer, bool has_body)
 {
     sluice_span body = {egress->body.data, has_body ? egress->body.size : 0};
     return sl_router_send(egress->router, peer, &egress->answer, body, has_body,
                           &egress->scratch) == SLUICE_OK;
 }
 
-static void answer_error(sl_egress *egress, const sl_peer *peer, sl_code code, bool retry,
-                         const char *text)
+void sl_egress_answer_error(sl_egress *egress, const sl_peer *peer, sl_code code, bool retry,
+                            const char *text)
 {
     egress->answer.kind = SL_ERROR;
     egress->answer.as.error =
@@ -90,7 +58,7 @@ static void answer_error(sl_egress *egress, const sl_peer *peer, sl_code code, b
     if (sl_log_allowed(&egress->limit, 10)) {
         sl_log(1, "EGRESS-REFUSED", "code=%s text=\"%s\"", sl_code_name(code), text);
     }
-    (void)answer(egress, peer, false);
+    (void)sl_egress_answer(egress, peer, false);
 }
 
 /* False: the range is nobody's. */
@@ -98,22 +66,26 @@ static bool answer_records(sl_egress *egress, const sl_peer *peer, const sl_reco
 {
     egress->answer.kind = SL_RECORDS;
     egress->answer.as.records = *records;
-    return answer(egress, peer, true);
+    return sl_egress_answer(egress, peer, true);
 }
 
 /* --- operations --- */
 
-static void start(sl_egress *egress, sl_operation *started)
+void sl_egress_start(sl_egress *egress, sl_operation *started)
 {
     sl_ring_push(egress->options.estimator, &started->job);
 }
 
 static void finish(sl_egress *egress, sl_operation *done)
 {
+    if (done->job.kind == SL_JOB_REFERENCE) {
+        sl_egress_finish_reference(egress, done);
+        return;
+    }
     if (done->answered) {
         egress->answer.kind = SL_COMMITTED;
         egress->answer.as.committed = (sl_committed){done->group.floor};
-        (void)answer(egress, &done->peer, false);
+        (void)sl_egress_answer(egress, &done->peer, false);
     }
     if (done->of_push) {
         egress->push_in_flight = false;
@@ -145,7 +117,7 @@ static bool bury(sl_egress *egress, sl_consumer_group *group, const sl_offer *of
     sl_log(1, "EGRESS-DEAD", "group=%s offsets=%llu..%llu samples=%u", group->progress.name,
            (unsigned long long)offer->from, (unsigned long long)selected.next_offset,
            buried->job.n_dead);
-    start(egress, buried);
+    sl_egress_start(egress, buried);
     return true;
 }
 
@@ -173,7 +145,7 @@ static served serve_offset(sl_egress *egress, const sl_peer *peer, const sl_fetc
     sl_bytes_clear(&egress->body);
     if (sl_spool_select_batch(egress->options.spool, &select, &egress->body, &selected, &why) !=
         SLUICE_OK) {
-        answer_error(egress, peer, SL_CODE_OFFSET_GONE, true, why.text);
+        sl_egress_answer_error(egress, peer, SL_CODE_OFFSET_GONE, true, why.text);
         return SERVED;
     }
     uint64_t head = head_of(egress);
@@ -181,7 +153,7 @@ static served serve_offset(sl_egress *egress, const sl_peer *peer, const sl_fetc
         char text[256];
         snprintf(text, sizeof text, "offset %llu is no longer in the log, which begins at %llu",
                  (unsigned long long)fetch->offset, (unsigned long long)selected.first_offset);
-        answer_error(egress, peer, SL_CODE_OFFSET_GONE, false, text);
+        sl_egress_answer_error(egress, peer, SL_CODE_OFFSET_GONE, false, text);
         return SERVED;
     }
     /* Nothing for this consumer in what was looked at, but there is more: it goes on from there. */
@@ -203,9 +175,9 @@ static sl_consumer_group *group_of(sl_egress *egress, const sl_peer *peer, const
         char text[256];
         snprintf(text, sizeof text, "%d consumer groups are known, which is the limit",
                  SLUICE_LIMIT_CONSUMER_GROUPS);
-        answer_error(egress, peer, SL_CODE_FORBIDDEN, false, text);
+        sl_egress_answer_error(egress, peer, SL_CODE_FORBIDDEN, false, text);
     } else if (added) { /* durable at once: from now on the log is kept for it */
-        start(egress, sl_operations_take(&egress->operations, SL_JOB_PROGRESS, group));
+        sl_egress_start(egress, sl_operations_take(&egress->operations, SL_JOB_PROGRESS, group));
     }
     return group;
 }
@@ -239,7 +211,7 @@ static served serve_group(sl_egress *egress, const sl_peer *peer, const sl_fetch
         sl_bytes_clear(&egress->body);
         if (sl_spool_select_batch(egress->options.spool, &select, &egress->body, &selected, &why) !=
             SLUICE_OK) {
-            answer_error(egress, peer, SL_CODE_OFFSET_GONE, true, why.text);
+            sl_egress_answer_error(egress, peer, SL_CODE_OFFSET_GONE, true, why.text);
             return SERVED;
         }
         if (selected.count == 0) {
@@ -260,7 +232,7 @@ static served serve_group(sl_egress *egress, const sl_peer *peer, const sl_fetch
     }
     /* A stream of dropped samples alone moves the floor too; the log must not be kept for it. */
     if (group->progress.floor - group->sent_floor >= FLOOR_STEP && egress->operations.n_free > 1) {
-        start(egress, sl_operations_take(&egress->operations, SL_JOB_PROGRESS, group));
+        sl_egress_start(egress, sl_operations_take(&egress->operations, SL_JOB_PROGRESS, group));
     }
     if (!last_chance) {
         return NOTHING_YET;
@@ -280,17 +252,19 @@ static served serve(sl_egress *egress, const sl_peer *peer, const sl_fetch *fetc
 static void take_fetch(sl_egress *egress, const sl_peer *peer, const sl_fetch *fetch)
 {
     if (atomic_load(&egress->stopping)) {
-        answer_error(egress, peer, SL_CODE_SHUTTING_DOWN, true, "this filter is shutting down");
+        sl_egress_answer_error(egress, peer, SL_CODE_SHUTTING_DOWN, true,
+                               "this filter is shutting down");
         return;
     }
     if (fetch->after_commits && (fetch->group[0] == '\0' || fetch->shards > 0)) {
-        answer_error(egress, peer, SL_CODE_MALFORMED, false,
-                     "fetch.after_commits needs a group and no shards (shards go with an offset)");
+        sl_egress_answer_error(
+            egress, peer, SL_CODE_MALFORMED, false,
+            "fetch.after_commits needs a group and no shards (shards go with an offset)");
         return;
     }
     if (fetch->shards > 0 && fetch->shard >= fetch->shards) {
-        answer_error(egress, peer, SL_CODE_MALFORMED, false,
-                     "fetch.shard must be below fetch.shards");
+        sl_egress_answer_error(egress, peer, SL_CODE_MALFORMED, false,
+                               "fetch.shard must be below fetch.shards");
         return;
     }
     bool may_wait = fetch->wait_ms > 0 && egress->n_waiting < N_WAITING;
@@ -317,8 +291,8 @@ static void serve_waiting(sl_egress *egress)
         bool last_chance = now >= one->until_us;
         bool left = true;
         if (stopping) {
-            answer_error(egress, &one->peer, SL_CODE_SHUTTING_DOWN, true,
-                         "this filter is shutting down");
+            sl_egress_answer_error(egress, &one->peer, SL_CODE_SHUTTING_DOWN, true,
+                                   "this filter is shutting down");
             left = false;
         } else if ((grown || last_chance) && egress->operations.n_free > 1) {
             left = serve(egress, &one->peer, &one->fetch, last_chance) == NOTHING_YET;
@@ -336,8 +310,9 @@ static void take_commit(sl_egress *egress, const sl_peer *peer, const sl_commit 
 {
     if (commit->group[0] == '\0' || commit->next_offset < commit->first_offset ||
         commit->next_offset > head_of(egress)) {
-        answer_error(egress, peer, SL_CODE_MALFORMED, false,
-                     "commit needs a group and first_offset <= next_offset <= the head of the log");
+        sl_egress_answer_error(
+            egress, peer, SL_CODE_MALFORMED, false,
+            "commit needs a group and first_offset <= next_offset <= the head of the log");
         return;
     }
     sl_consumer_group *group = group_of(egress, peer, commit->group);
@@ -348,25 +323,25 @@ static void take_commit(sl_egress *egress, const sl_peer *peer, const sl_commit 
     sluice_status status = sl_leases_commit(group, commit->first_offset, commit->next_offset,
                                             holder, clock_us(CLOCK_MONOTONIC));
     if (status == SLUICE_E_CLOSED) {
-        answer_error(egress, peer, SL_CODE_LEASE_LOST, false,
-                     "the lease expired and another consumer holds these offsets now");
+        sl_egress_answer_error(egress, peer, SL_CODE_LEASE_LOST, false,
+                               "the lease expired and another consumer holds these offsets now");
         return;
     }
     if (status == SLUICE_E_AGAIN) {
-        answer_error(egress, peer, SL_CODE_WINDOW_EXCEEDED, true,
-                     "too many separate ranges above the floor: commit older ones first");
+        sl_egress_answer_error(egress, peer, SL_CODE_WINDOW_EXCEEDED, true,
+                               "too many separate ranges above the floor: commit older ones first");
         return;
     }
     sl_operation *taken = sl_operations_take(&egress->operations, SL_JOB_PROGRESS, group);
     taken->answered = true;
     taken->peer = *peer;
-    start(egress, taken);
+    sl_egress_start(egress, taken);
 }
 
 static void take_reject(sl_egress *egress, const sl_peer *peer, const sl_reject *reject)
 {
     if (reject->group[0] == '\0') {
-        answer_error(egress, peer, SL_CODE_MALFORMED, false, "reject needs a group");
+        sl_egress_answer_error(egress, peer, SL_CODE_MALFORMED, false, "reject needs a group");
         return;
     }
     sl_consumer_group *group = group_of(egress, peer, reject->group);
@@ -383,14 +358,14 @@ static void take_reject(sl_egress *egress, const sl_peer *peer, const sl_reject 
         sl_bytes_append(&taken->wires, egress->body.data, egress->body.size) != SLUICE_OK ||
         sl_operation_bury(taken, reject->offset, "rejected", reject->reason) != SLUICE_OK) {
         sl_operations_give(&egress->operations, taken);
-        answer_error(egress, peer, SL_CODE_OFFSET_GONE, false,
-                     "there is no sample at that offset in the log");
+        sl_egress_answer_error(egress, peer, SL_CODE_OFFSET_GONE, false,
+                               "there is no sample at that offset in the log");
         return;
     }
     taken->job.forget = reject->offset;
     taken->answered = true;
     taken->peer = *peer;
-    start(egress, taken);
+    sl_egress_start(egress, taken);
 }
 
 /* --- the loop --- */
@@ -400,7 +375,8 @@ static void take_message(sl_egress *egress, sl_received *received)
     const sl_peer *peer = &received->peer;
     if (egress->clients != NULL &&
         !sl_clients_may(egress->clients, received->user, SL_RIGHT_EGRESS)) {
-        answer_error(egress, peer, SL_CODE_FORBIDDEN, false, "this key may not read samples");
+        sl_egress_answer_error(egress, peer, SL_CODE_FORBIDDEN, false,
+                               "this key may not read samples");
         return;
     }
     switch (received->message.kind) {
@@ -413,13 +389,17 @@ static void take_message(sl_egress *egress, sl_received *received)
     case SL_REJECT:
         take_reject(egress, peer, &received->message.as.reject);
         break;
+    case SL_REFERENCE:
+        sl_egress_take_reference(egress, received);
+        break;
     case SL_PING:
         egress->answer.kind = SL_PONG;
-        (void)answer(egress, peer, false);
+        (void)sl_egress_answer(egress, peer, false);
         break;
     default:
-        answer_error(egress, peer, SL_CODE_MALFORMED, false,
-                     "this is the egress port: FETCH, COMMIT, REJECT and PING only");
+        sl_egress_answer_error(
+            egress, peer, SL_CODE_MALFORMED, false,
+            "this is the egress port: FETCH, COMMIT, REJECT, REFERENCE and PING only");
         break;
     }
 }
@@ -433,7 +413,8 @@ static void read_router(sl_egress *egress)
         if (status == SLUICE_OK) {
             take_message(egress, &egress->received);
         } else if (status == SLUICE_E_BADSAMPLE) {
-            answer_error(egress, &egress->received.peer, SL_CODE_MALFORMED, false, why.text);
+            sl_egress_answer_error(egress, &egress->received.peer, SL_CODE_MALFORMED, false,
+                                   why.text);
         }
         zmq_msg_close(&egress->received.body);
         if (status == SLUICE_E_AGAIN || status == SLUICE_E_CLOSED) {
@@ -472,7 +453,7 @@ static void serve_push(sl_egress *egress)
         sl_operation *taken = sl_operations_take(&egress->operations, SL_JOB_PROGRESS, group);
         taken->of_push = true;
         egress->push_in_flight = true;
-        start(egress, taken);
+        sl_egress_start(egress, taken);
     }
 }
 
@@ -592,6 +573,7 @@ void sl_egress_close(sl_egress **egress_p)
     sl_operations_fini(&egress->operations);
     sl_bytes_fini(&egress->body);
     sl_bytes_fini(&egress->scratch);
+    sl_bytes_fini(&egress->set);
     sl_clients_close(&egress->clients);
     free(egress);
     *egress_p = NULL;

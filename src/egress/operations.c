@@ -26,8 +26,7 @@ void sl_operations_fini(sl_operations *operations)
     }
 }
 
-sl_operation *sl_operations_take(sl_operations *operations, sl_job_kind kind,
-                                 sl_consumer_group *group)
+static sl_operation *take(sl_operations *operations, sl_job_kind kind)
 {
     sl_operation *taken = operations->first_free;
     SLUICE_ASSERT(taken != NULL);
@@ -35,6 +34,22 @@ sl_operation *sl_operations_take(sl_operations *operations, sl_job_kind kind,
     operations->n_free--;
     taken->job = (sl_job){.kind = kind};
     taken->answered = taken->of_push = false;
+    return taken;
+}
+
+sl_operation *sl_operations_take_reference(sl_operations *operations,
+                                           const sl_reference_request *request)
+{
+    sl_operation *taken = take(operations, SL_JOB_REFERENCE);
+    taken->reference = *request;
+    taken->job.reference = &taken->reference;
+    return taken;
+}
+
+sl_operation *sl_operations_take(sl_operations *operations, sl_job_kind kind,
+                                 sl_consumer_group *group)
+{
+    sl_operation *taken = take(operations, kind);
     taken->group = group->progress;
     group->sent_floor = group->progress.floor;
     taken->job.group = &taken->group;

@@ -16,8 +16,9 @@ typedef struct sl_operation {
     bool of_push;  /* made by the push adapter                  */
     sl_peer peer;
     sl_spool_group group;
-    sl_spool_dead *dead; /* owned; job.dead */
-    sluice_bytes wires;  /* what dead[].wire points into */
+    sl_reference_request reference; /* job.reference */
+    sl_spool_dead *dead;            /* owned; job.dead */
+    sluice_bytes wires;             /* what dead[].wire points into */
     struct sl_operation *next_free;
 } sl_operation;
 
@@ -33,6 +34,8 @@ void sl_operations_fini(sl_operations *operations);
 /* Takes a free one (the caller looks at n_free first) with the group's progress as it is now. */
 sl_operation *sl_operations_take(sl_operations *operations, sl_job_kind kind,
                                  sl_consumer_group *group);
+sl_operation *sl_operations_take_reference(sl_operations *operations,
+                                           const sl_reference_request *request);
 void sl_operations_give(sl_operations *operations, sl_operation *done);
 sl_operation *sl_operation_of_job(sl_job *job);
 

@@ -1,6 +1,6 @@
 /* checkpoint.c - the states of all encoders as bytes, back, and two of them in one.
  *
- *   | n | n x ( name | K, dimensions | state of the estimator, saved.c ) |
+ *   | reference sets | n | n x ( name | K, dimensions | state of the estimator, saved.c ) |
  *
  * A merge loads the other side in full first, so that what is wrong with it changes nothing. */
 #include "influence/encoders.h"
@@ -29,6 +29,7 @@ sluice_status sl_influence_save(const sl_influence *influence, sluice_bytes *out
     for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS; i++) {
         n += influence->encoder[i].estimator != NULL;
     }
+    SLUICE_TRY(sl_named_sets_save(influence, out));
     SLUICE_TRY(sl_bytes_put_u32(out, n));
     for (uint32_t i = 0; i < n; i++) { /* they are opened in order and never closed */
         SLUICE_TRY(save_encoder(&influence->encoder[i], out));
@@ -55,11 +56,14 @@ static sluice_status load_encoder(const sl_influence *influence, sl_reader *read
     return sl_estimator_load(out->estimator, state);
 }
 
-sluice_status sl_influence_load(sl_influence *influence, sluice_span saved)
+sluice_status sl_influence_load(sl_influence *influence, sluice_span saved, bool has_sets)
 {
     sl_reader reader = sl_reader_of(saved);
+    sluice_status status = has_sets ? sl_named_sets_load(influence, &reader) : SLUICE_OK;
     uint32_t n = sl_reader_u32(&reader);
-    sluice_status status = !reader.bad && n <= SLUICE_LIMIT_ENCODERS ? SLUICE_OK : SLUICE_E_CORRUPT;
+    if (status == SLUICE_OK && (reader.bad || n > SLUICE_LIMIT_ENCODERS)) {
+        status = SLUICE_E_CORRUPT;
+    }
     for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS; i++) {
         atomic_store(&influence->shared[i], NULL);
         sl_encoder_close(&influence->encoder[i]);
@@ -81,10 +85,34 @@ sluice_status sl_influence_load(sl_influence *influence, sluice_span saved)
 
 /* --- merge --- */
 
-static sluice_status load_others(const sl_influence *influence, sluice_span saved,
+/* Whether the other side has the same reference sets in the same slots. */
+static sluice_status compare_sets(const sl_influence *influence, sl_reader *reader)
+{
+    sl_influence *there = calloc(1, sizeof *there);
+    if (there == NULL) {
+        return SLUICE_E_NOMEM;
+    }
+    sluice_status status = sl_named_sets_load(there, reader);
+    for (uint32_t r = 0; r < SLUICE_LIMIT_REFERENCES; r++) {
+        if (status == SLUICE_OK &&
+            strcmp(there->settings.reference[r].name, influence->settings.reference[r].name) != 0) {
+            status = SLUICE_E_CONFIG;
+        }
+        sl_bytes_fini(&there->loose[r].rows);
+        sl_bytes_fini(&there->loose[r].inputs);
+    }
+    free(there);
+    return status;
+}
+
+static sluice_status load_others(const sl_influence *influence, sluice_span saved, bool has_sets,
                                  sl_encoder other[SLUICE_LIMIT_ENCODERS], uint32_t *n)
 {
     sl_reader reader = sl_reader_of(saved);
+    *n = 0;
+    if (has_sets) {
+        SLUICE_TRY(compare_sets(influence, &reader));
+    }
     *n = sl_reader_u32(&reader);
     if (reader.bad || *n > SLUICE_LIMIT_ENCODERS) {
         *n = 0;
@@ -155,12 +183,12 @@ static sluice_status merge_all(sl_influence *influence, sl_encoder *other, uint3
     return SLUICE_OK;
 }
 
-sluice_status sl_influence_merge(sl_influence *influence, sluice_span saved,
+sluice_status sl_influence_merge(sl_influence *influence, sluice_span saved, bool has_sets,
                                  const uint16_t *source_of)
 {
     sl_encoder other[SLUICE_LIMIT_ENCODERS] = {{.name_size = 0}};
     uint32_t n;
-    sluice_status status = load_others(influence, saved, other, &n);
+    sluice_status status = load_others(influence, saved, has_sets, other, &n);
     if (status == SLUICE_OK) {
         status = fit_together(influence, other, n) ? merge_all(influence, other, n, source_of)
                                                    : SLUICE_E_CONFIG;

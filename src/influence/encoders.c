@@ -79,7 +79,7 @@ sluice_status sl_encoder_open(const sl_influence *influence, sluice_span name, u
     SLUICE_TRY(sl_estimator_open(&shape, &influence->settings, &out->estimator));
     for (uint32_t r = 0; r < influence->settings.n_references; r++) {
         const sluice_reference *wanted = &influence->settings.reference[r];
-        if (wanted->path[0] == '\0') {
+        if (wanted->name[0] != '\0' && wanted->path[0] == '\0') {
             SLUICE_TRY(sl_reference_open(&shape, wanted->samples, &out->estimator->reference[r]));
         }
     }

@@ -2,6 +2,7 @@
 #ifndef SL_ENCODERS_H
 #define SL_ENCODERS_H
 
+#include "bytes.h"
 #include "influence/estimator.h"
 #include "influence/influence.h"
 #include "influence/project.h"
@@ -31,6 +32,7 @@ struct sl_influence {
     /* The same estimators, for the thread that makes refreshes. */
     _Atomic(sl_estimator *) shared[SLUICE_LIMIT_ENCODERS];
     sl_loose_reference loose[SLUICE_LIMIT_REFERENCES];
+    bool added[SLUICE_LIMIT_REFERENCES]; /* while running: its rows are in the checkpoint */
 };
 
 bool sl_encoder_has_name(const sl_encoder *known, sluice_span name);
@@ -52,6 +54,10 @@ void sl_encoder_share(sl_influence *influence, const sl_encoder *known);
 /* Rows as the estimator takes them: projected where they are long, over the norm of the output.
  * Lends until the next call. */
 sluice_views sl_encoder_views(sl_encoder *known, const sluice_views *views);
+
+/* The table of reference sets in a checkpoint. After an error of load there is none. */
+SLUICE_MUST_USE sluice_status sl_named_sets_save(const sl_influence *influence, sluice_bytes *out);
+SLUICE_MUST_USE sluice_status sl_named_sets_load(sl_influence *influence, sl_reader *reader);
 
 /* What has come for each set so far, as far as it fits this encoder. */
 void sl_encoder_give_references(const sl_influence *influence, sl_encoder *to);

@@ -464,7 +464,7 @@ static void solve_references(sl_estimator *estimator)
     const size_t size = (size_t)shape->dim_out * shape->dim_in;
     for (uint32_t r = 0; r < SLUICE_LIMIT_REFERENCES; r++) {
         sl_reference *reference = &estimator->reference[r];
-        if (!sl_reference_complete(reference)) {
+        if (!reference->active) {
             continue;
         }
         if (!reference->known) {
@@ -540,6 +540,24 @@ static bool learn(sl_estimator *estimator)
     return true;
 }
 
+void sl_estimator_admit_references(sl_estimator *estimator)
+{
+    for (uint32_t r = 0; r < SLUICE_LIMIT_REFERENCES; r++) {
+        estimator->reference[r].active = sl_reference_complete(&estimator->reference[r]);
+    }
+}
+
+void sl_estimator_drop_reference(sl_estimator *estimator, uint32_t r)
+{
+    sl_refresh_finish(estimator);
+    estimator->refresh.with_reference[r] = false;
+    sl_reference_close(&estimator->reference[r]);
+    memset(estimator->quantile[SL_STAT_TOWARD + r], 0, sizeof *estimator->quantile[0]);
+    for (uint32_t i = 0; i < SL_BLOCK_SLOTS; i++) {
+        estimator->slot[i].stat[SL_STAT_TOWARD + r] = NAN;
+    }
+}
+
 void sl_estimator_settle(sl_estimator *estimator)
 {
     (void)learn(estimator);
@@ -563,6 +581,7 @@ void sl_estimator_freeze(sl_estimator *estimator, uint64_t i_block)
         rotated = false;
     }
     if (changed) {
+        sl_estimator_admit_references(estimator);
         sl_estimator_derive(estimator);
         if (rotated) {
             add_spread(estimator);

@@ -132,6 +132,13 @@ void sl_estimator_derive(sl_estimator *estimator);
 /* prepare and, where there is a basis, rotate. */
 void sl_estimator_make_ready(sl_estimator *estimator, sl_slice *slice);
 
+/* Reference sets that are complete take part from now on. Only at the end of a block, so that a
+ * restart in the middle of one changes nothing. */
+void sl_estimator_admit_references(sl_estimator *estimator);
+
+/* Reference r is gone, with all that was known of it. */
+void sl_estimator_drop_reference(sl_estimator *estimator, uint32_t r);
+
 /* Learns what there is of the open block, and publishes a refresh that is pending. */
 void sl_estimator_settle(sl_estimator *estimator);
 
@@ -161,6 +168,7 @@ void sl_refresh_offer(sl_estimator *estimator); /* to whoever runs it; also afte
 /* Makes what waits; false if nothing did. Any thread: it reads copies and what only publish writes.
  */
 bool sl_refresh_run(sl_estimator *estimator);
+void sl_refresh_finish(sl_estimator *estimator);  /* makes what waits, or waits for who is at it */
 void sl_refresh_publish(sl_estimator *estimator); /* makes it, or waits for it, if need be */
 size_t sl_estimator_work_floats(const sl_shape *shape);
 

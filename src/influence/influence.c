@@ -111,8 +111,34 @@ static void clear_scores(sluice_scores *scores)
     }
 }
 
+/* Reference sets by the place in the record: those that are gone leave none. */
+typedef struct named_sets {
+    uint32_t n;
+    uint32_t slot[SLUICE_LIMIT_REFERENCES];
+    const char *name[SLUICE_LIMIT_REFERENCES]; /* in the arena */
+} named_sets;
+
+/* One copy of the names for all samples of a call. */
+static named_sets copy_names(const sl_influence *influence, sl_arena *arena)
+{
+    const size_t size = sizeof influence->settings.reference[0].name;
+    const uint32_t n = influence->settings.n_references;
+    named_sets sets = {.n = 0};
+    sl_arena_allow(arena, size * n + 16);
+    char *names = n > 0 ? sl_arena_alloc(arena, size * n) : NULL;
+    SLUICE_ASSERT(n == 0 || names != NULL); /* no memory: as above */
+    for (uint32_t r = 0; r < n; r++) {
+        if (influence->settings.reference[r].name[0] != '\0') {
+            memcpy(names + r * size, influence->settings.reference[r].name, size);
+            sets.name[sets.n] = names + r * size;
+            sets.slot[sets.n++] = r;
+        }
+    }
+    return sets;
+}
+
 static void fill_live(const sl_estimator *estimator, const sl_slice_scores *from, uint32_t i_slot,
-                      uint16_t i_source, sluice_scores *scores)
+                      uint16_t i_source, const named_sets *sets, sluice_scores *scores)
 {
     scores->self = (float)from->self[i_slot];
     scores->ratio =
@@ -121,14 +147,15 @@ static void fill_live(const sl_estimator *estimator, const sl_slice_scores *from
     scores->residual = (float)from->residual[i_slot];
     scores->source_shift = i_source < SL_SHIFT_SOURCES ? estimator->shift.z[i_source] : NAN;
     scores->reliability = sl_reliability_of(&estimator->reliability, estimator->shape.n_views);
-    for (uint32_t r = 0; r < scores->n_toward; r++) {
-        if (estimator->reference[r].known) {
-            scores->toward[r] = (float)from->toward[r][i_slot];
+    for (uint32_t i = 0; i < sets->n; i++) {
+        if (estimator->reference[sets->slot[i]].known) {
+            scores->toward[i] = (float)from->toward[sets->slot[i]][i_slot];
         }
     }
 }
 
-static void fill_percentiles(const sl_estimator *estimator, uint32_t i_slot, sluice_scores *scores)
+static void fill_percentiles(const sl_estimator *estimator, uint32_t i_slot, const named_sets *sets,
+                             sluice_scores *scores)
 {
     sl_quantile *const *quantile = estimator->quantile;
     scores->percentile.loss = sl_quantile_share(quantile[SL_STAT_LOSS], (double)scores->loss);
@@ -136,28 +163,14 @@ static void fill_percentiles(const sl_estimator *estimator, uint32_t i_slot, slu
     scores->percentile.leverage =
         sl_quantile_share(quantile[SL_STAT_LEVERAGE],
                           sl_estimator_sound_leverage(estimator, i_slot, scores->leverage));
-    for (uint32_t r = 0; r < scores->n_toward; r++) {
-        scores->percentile.toward[r] =
-            sl_quantile_share(quantile[SL_STAT_TOWARD + r], (double)scores->toward[r]);
+    for (uint32_t i = 0; i < sets->n; i++) {
+        scores->percentile.toward[i] =
+            sl_quantile_share(quantile[SL_STAT_TOWARD + sets->slot[i]], (double)scores->toward[i]);
     }
-}
-
-/* One copy of the names for all samples of a call. */
-static const char *copy_names(const sl_influence *influence, sl_arena *arena)
-{
-    const size_t size = sizeof influence->settings.reference[0].name;
-    const uint32_t n = influence->settings.n_references;
-    sl_arena_allow(arena, size * n + 16);
-    char *names = n > 0 ? sl_arena_alloc(arena, size * n) : NULL;
-    SLUICE_ASSERT(n == 0 || names != NULL); /* no memory: as above */
-    for (uint32_t r = 0; r < n; r++) {
-        memcpy(names + r * size, influence->settings.reference[r].name, size);
-    }
-    return names;
 }
 
 static void score_encoder(sl_influence *influence, sl_encoder *known, sluice_sample *sample,
-                          uint32_t n, const uint16_t *i_source, const char *names)
+                          uint32_t n, const uint16_t *i_source, const named_sets *sets)
 {
     sl_slice_scores scores;
     const sl_estimator *estimator = known->estimator;
@@ -178,14 +191,12 @@ static void score_encoder(sl_influence *influence, sl_encoder *known, sluice_sam
                      : estimator->leverage.left_over <= 0.0 ? SLUICE_STALE
                                                             : SLUICE_LIVE;
         out->loss = estimator->slice[i_block_slot / SL_SLOTS].delta[0][i_slot];
-        out->n_toward = influence->settings.n_references;
-        for (uint32_t r = 0; r < out->n_toward; r++) {
-            out->toward_name[r] = names + r * sizeof influence->settings.reference[0].name;
-        }
+        out->n_toward = sets->n;
+        memcpy(out->toward_name, sets->name, sizeof out->toward_name);
         if (estimator->live) {
-            fill_live(estimator, &scores, i_slot, i_source[i], out);
+            fill_live(estimator, &scores, i_slot, i_source[i], sets, out);
         }
-        fill_percentiles(estimator, i_block_slot, out);
+        fill_percentiles(estimator, i_block_slot, sets, out);
     }
 }
 
@@ -200,10 +211,10 @@ void sl_influence_score(sl_influence *influence, sluice_sample *sample, uint32_t
             any = true;
         }
     }
-    const char *names = any ? copy_names(influence, arena) : NULL;
+    const named_sets sets = any ? copy_names(influence, arena) : (named_sets){.n = 0};
     for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS && any; i++) {
         if (influence->encoder[i].estimator != NULL) {
-            score_encoder(influence, &influence->encoder[i], sample, n, i_source, names);
+            score_encoder(influence, &influence->encoder[i], sample, n, i_source, &sets);
         }
     }
 }
@@ -226,7 +237,8 @@ static void add_to_references(const sl_influence *influence, sl_encoder *known,
     const sluice_views views = sl_encoder_views(known, &sample->views);
     for (uint32_t r = 0; r < influence->settings.n_references; r++) {
         const sluice_reference *wanted = &influence->settings.reference[r];
-        if (wanted->path[0] == '\0' && sl_span_equal(sample->source, sl_span_of(wanted->source))) {
+        if (wanted->name[0] != '\0' && wanted->path[0] == '\0' &&
+            sl_span_equal(sample->source, sl_span_of(wanted->source))) {
             sl_reference_add(&known->estimator->shape, &known->estimator->reference[r], &views);
         }
     }

@@ -5,6 +5,7 @@
 #include "arena.h"
 #include "status.h"
 #include "sluice/config.h"
+#include "sluice/engine.h"
 
 typedef struct sl_influence sl_influence;
 
@@ -48,19 +49,32 @@ bool sl_influence_refresh_waits(const sl_influence *influence);
 SLUICE_MUST_USE sluice_status sl_influence_reference_add(sl_influence *influence, const char *name,
                                                          const sluice_sample *sample);
 
+/* sl_influence_set_add - a new set of n samples, scored toward from the next block on.
+ * Returns  CONFIG: not a name, no samples, or influence is off. CLOSED: the name is taken by
+ * another set (the same once more is OK). TOOBIG: SLUICE_LIMIT_REFERENCES sets are there. BADSAMPLE
+ * as above. Nothing changed. */
+SLUICE_MUST_USE sluice_status sl_influence_set_add(sl_influence *influence, const char *name,
+                                                   const sluice_sample *sample, uint32_t n);
+/* CONFIG: there is none of this name. */
+SLUICE_MUST_USE sluice_status sl_influence_set_remove(sl_influence *influence, const char *name);
+uint32_t sl_influence_sets(const sl_influence *influence,
+                           sluice_reference_info out[SLUICE_LIMIT_REFERENCES]);
+
 SLUICE_MUST_USE sluice_status sl_influence_save(const sl_influence *influence, sluice_bytes *out);
 /* sl_influence_merge - adds what another state with the same configuration has learned.
  *
- * saved      Borrows what save wrote there.
+ * saved      Borrows what save wrote there; has_sets as for load.
  * source_of  Borrows [SLUICE_LIMIT_SOURCES + 1]: the number here of each source there.
  * Order      a into b or b into a: the same scores to 1e-6. Blocks that are open are learned first.
  * Threads    As load: nobody makes refreshes meanwhile.
- * Returns    CORRUPT; CONFIG: too many encoders together, or one with two dimensions. Nothing was
- *            added. */
+ * Returns    CORRUPT; CONFIG: too many encoders together, or one with two dimensions; other
+ *            reference sets. Nothing was added. */
 SLUICE_MUST_USE sluice_status sl_influence_merge(sl_influence *influence, sluice_span saved,
-                                                 const uint16_t *source_of);
+                                                 bool has_sets, const uint16_t *source_of);
 
-/* On error nothing is known any more. CORRUPT: not what save wrote under this configuration. */
-SLUICE_MUST_USE sluice_status sl_influence_load(sl_influence *influence, sluice_span saved);
+/* On error nothing is known any more. CORRUPT: not what save wrote under this configuration.
+ * has_sets  False for what was saved before sets could be added: those of the configuration. */
+SLUICE_MUST_USE sluice_status sl_influence_load(sl_influence *influence, sluice_span saved,
+                                                bool has_sets);
 
 #endif

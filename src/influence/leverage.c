@@ -114,14 +114,15 @@ SL_WIDE void sl_leverage_rows(const sl_leverage *leverage, const float *a0, doub
     const uint32_t d = leverage->dim;
     for (uint32_t i = 0; i < SL_SLOTS; i++) {
         const float *row = a0 + (size_t)i * d;
-        const row_sums top = sum_stretch(leverage, row, 0, leverage->rank);
+        row_sums top = sum_stretch(leverage, row, 0, leverage->rank);
         const row_sums rest = sum_stretch(leverage, row, leverage->rank, d);
-        const double cross = sl_rows_sum4(top.cross + rest.cross);
-        const double inside = sl_rows_sum4(top.square);
-        const double square = inside + sl_rows_sum4(rest.square);
+        const double inside = sl_rows_sum4(&top.square);
+        const double square = inside + sl_rows_sum4(&rest.square);
+        top.cross += rest.cross;
+        top.weighted += rest.weighted;
+        const double cross = sl_rows_sum4(&top.cross);
         out[i] =
-            (sl_rows_sum4(top.weighted + rest.weighted) + cross * cross / leverage->left_over) /
-            leverage->d_eff;
+            (sl_rows_sum4(&top.weighted) + cross * cross / leverage->left_over) / leverage->d_eff;
         residual[i] = square > 0 ? 1 - inside / square : 0;
     }
 }

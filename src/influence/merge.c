@@ -242,6 +242,7 @@ static void merge_sums(sl_estimator *into, const sl_estimator *other, const uint
 
 static void derive(sl_estimator *estimator)
 {
+    sl_estimator_admit_references(estimator);
     sl_estimator_derive(estimator);
     if (estimator->live) {
         sl_shift_freeze(&estimator->shift, estimator->mean, estimator->basis_in,

@@ -10,6 +10,7 @@ typedef struct sl_reference {
     float *outputs, *inputs; /* [n][K][...]; inputs NULL without own ones        */
     float *rotated;          /* [m][d] U_G' Rbar U_A                             */
     float *solved;           /* [m][d] the same over the curvature               */
+    bool active;             /* takes part: it was complete when a block ended           */
     bool known;              /* `rotated` belongs to the basis and adapter in force */
 } sl_reference;
 

@@ -377,13 +377,18 @@ bool sl_refresh_run(sl_estimator *estimator)
     return true;
 }
 
+void sl_refresh_finish(sl_estimator *estimator)
+{
+    (void)sl_refresh_run(estimator);
+    while (atomic_load(&estimator->refresh.stage) == SL_REFRESH_RUNNING) {
+        sched_yield(); /* another thread is at it, and is late */
+    }
+}
+
 void sl_refresh_publish(sl_estimator *estimator)
 {
     sl_refresh *refresh = &estimator->refresh;
-    (void)sl_refresh_run(estimator);
-    while (atomic_load(&refresh->stage) != SL_REFRESH_DONE) {
-        sched_yield(); /* another thread is at it, and is late */
-    }
+    sl_refresh_finish(estimator);
     atomic_store(&refresh->stage, SL_REFRESH_IDLE);
     refresh->pending = false;
     if (refresh->failed) { /* the old basis serves on; the next trigger tries again */

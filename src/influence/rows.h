@@ -44,17 +44,17 @@ SL_ROWS_INLINE sl_double4 sl_rows_load4(const double *from)
     return out;
 }
 
-SL_ROWS_INLINE double sl_rows_sum4(sl_double4 sum)
+SL_ROWS_INLINE double sl_rows_sum4(const sl_double4 *sum)
 {
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    return ((*sum)[0] + (*sum)[1]) + ((*sum)[2] + (*sum)[3]);
 }
 
 /* Float32 within a lane, double between lanes. */
-SL_ROWS_INLINE double sl_rows_sum8(sl_float8 sum)
+SL_ROWS_INLINE double sl_rows_sum8(const sl_float8 *sum)
 {
     double total = 0;
     for (uint32_t j = 0; j < 8; j++) {
-        total += (double)sum[j];
+        total += (double)(*sum)[j];
     }
     return total;
 }
@@ -69,7 +69,8 @@ SL_ROWS_INLINE double sl_rows_dot_double(const float *a, const float *b, uint32_
         even += sl_rows_widen(a + i) * sl_rows_widen(b + i);
         odd += sl_rows_widen(a + i + 4) * sl_rows_widen(b + i + 4);
     }
-    double total = sl_rows_sum4(even + odd);
+    even += odd;
+    double total = sl_rows_sum4(&even);
     for (; i < n; i++) {
         total += (double)a[i] * (double)b[i];
     }
@@ -84,7 +85,7 @@ SL_ROWS_INLINE double sl_rows_dot(const float *a, const float *b, uint32_t n)
     for (; i + 8 <= n; i += 8) {
         sum += sl_rows_load(a + i) * sl_rows_load(b + i);
     }
-    double total = sl_rows_sum8(sum);
+    double total = sl_rows_sum8(&sum);
     for (; i < n; i++) {
         total += (double)(a[i] * b[i]);
     }
@@ -98,7 +99,7 @@ SL_ROWS_INLINE double sl_rows_dot3(const float *a, const float *b, const float *
     for (; i + 8 <= n; i += 8) {
         sum += sl_rows_load(a + i) * sl_rows_load(b + i) * sl_rows_load(c + i);
     }
-    double total = sl_rows_sum8(sum);
+    double total = sl_rows_sum8(&sum);
     for (; i < n; i++) {
         total += (double)(a[i] * b[i] * c[i]);
     }

@@ -13,12 +13,13 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define SAVED_VERSION 2 /* 1: without left_over_new */
+#define SAVED_VERSION 2 /* 1: without left_over_new, and whether a reference takes part */
 
 /* One walk over all fields, for both directions: `out` is written, or `in` is read. */
 typedef struct saved_walk {
     sluice_bytes *out;
     sl_reader in;
+    uint32_t version; /* of what is read */
     sluice_status status;
 } saved_walk;
 
@@ -90,6 +91,7 @@ static void pass_numbers(saved_walk *walk, sl_estimator *estimator)
     pass_u32(walk, &shape.dim_out);
     pass_u32(walk, &shape.dim_in);
     pass_u32(walk, &two_sides);
+    walk->version = version;
     expect(walk,
            version >= 1 && version <= SAVED_VERSION && shape.n_views == estimator->shape.n_views &&
                shape.dim_out == estimator->shape.dim_out &&
@@ -193,6 +195,11 @@ static void pass_reference(saved_walk *walk, const sl_shape *shape, sl_reference
         }
     }
     reference->n = n;
+    reference->active = is_reading(walk) ? n > 0 && n == n_wanted : reference->active;
+    if (walk->version > 1) {
+        pass_bool(walk, &reference->active);
+        expect(walk, !reference->active || (n > 0 && n == n_wanted));
+    }
     const size_t rows = (size_t)n * shape->n_views;
     pass_floats(walk, reference->outputs, rows * shape->dim_out);
     if (shape->own_inputs) {

@@ -154,7 +154,7 @@ SL_WIDE void sl_shift_add_spread(sl_shift *shift, const float *rows, uint32_t n,
             const double y = (double)row[j] - leverage->mt[j];
             sum[0] += y * y / ((double)leverage->centred[j] + ridge);
         }
-        shift->spread += sl_rows_sum4(sum);
+        shift->spread += sl_rows_sum4(&sum);
     }
     shift->spread_weight += n;
 }

@@ -56,6 +56,18 @@ SLUICE_MUST_USE sluice_status sl_consumer_fetch(sl_consumer *consumer, const sl_
 sl_code sl_consumer_code(const sl_consumer *consumer);
 SLUICE_MUST_USE sluice_status sl_consumer_commit(sl_consumer *consumer, const sl_commit *commit,
                                                  uint64_t *floor_offset, sluice_message *why);
+/* Reference sets: all there are; one more from an encoded Batch; one less. Durable when answered.
+ */
+SLUICE_MUST_USE sluice_status sl_consumer_references(sl_consumer *consumer,
+                                                     sl_references *references,
+                                                     sluice_message *why);
+SLUICE_MUST_USE sluice_status sl_consumer_reference_add(sl_consumer *consumer, const char *name,
+                                                        sluice_span batch,
+                                                        sl_references *references,
+                                                        sluice_message *why);
+SLUICE_MUST_USE sluice_status sl_consumer_reference_remove(sl_consumer *consumer, const char *name,
+                                                           sl_references *references,
+                                                           sluice_message *why);
 SLUICE_MUST_USE sluice_status sl_consumer_reject(sl_consumer *consumer, const sl_reject *reject,
                                                  sluice_message *why);
 

@@ -14,10 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zmq.h>
 
 #define DEFAULT_TIMEOUT_MS 10000
 #define PING_EVERY_MS      1000
 #define RETRY_MS           200
+#define PIECE_BYTES        SLUICE_LIMIT_FRAME_BYTES
 /* An answer holds one batch, or one image that is larger than any batch. */
 #define MAX_FRAME_BYTES    ((int64_t)SLUICE_LIMIT_IMAGE_BYTES + SLUICE_LIMIT_BATCH_BYTES)
 
@@ -87,17 +89,33 @@ static sluice_status fail_by_error(sl_consumer *consumer, const sl_error *error,
 /* One request under way. */
 typedef struct exchange {
     const sl_message *request;
+    sluice_span body; /* size 0: no second frame */
     sl_kind wanted;
     bool asked, answered;
     int64_t ask_at_ms, heard_ms, ping_ms;
 } exchange;
+
+static sluice_status send_request(sl_consumer *consumer, const exchange *turn)
+{
+    if (turn->body.size == 0) {
+        return sl_link_send(consumer->link, turn->request, NULL);
+    }
+    zmq_msg_t body;
+    if (zmq_msg_init_size(&body, turn->body.size) != 0) {
+        return SLUICE_E_NOMEM;
+    }
+    memcpy(zmq_msg_data(&body), turn->body.data, turn->body.size);
+    sluice_status status = sl_link_send(consumer->link, turn->request, &body);
+    zmq_msg_close(&body);
+    return status;
+}
 
 static sluice_status send_due(sl_consumer *consumer, exchange *turn)
 {
     int64_t now = sl_link_now_ms();
     sluice_status status = SLUICE_OK;
     if (!turn->asked && now >= turn->ask_at_ms) {
-        status = sl_link_send(consumer->link, turn->request, NULL);
+        status = send_request(consumer, turn);
         turn->asked = status == SLUICE_OK;
     } else if (now - turn->heard_ms >= PING_EVERY_MS && now - turn->ping_ms >= PING_EVERY_MS) {
         turn->ping_ms = now;
@@ -131,13 +149,13 @@ static sluice_status take_event(sl_consumer *consumer, exchange *turn, sl_link_e
     return fail_by_error(consumer, &message->as.error, why);
 }
 
-static sluice_status ask(sl_consumer *consumer, const sl_message *request, sl_kind wanted,
-                         int64_t wait_ms, sluice_message *why)
+static sluice_status ask_with(sl_consumer *consumer, const sl_message *request, sluice_span body,
+                              sl_kind wanted, int64_t wait_ms, sluice_message *why)
 {
     consumer->code = SL_CODE_UNSPECIFIED;
     SLUICE_TRY(open_link(consumer, why));
     int64_t began_ms = sl_link_now_ms();
-    exchange turn = {.request = request, .wanted = wanted, .heard_ms = began_ms};
+    exchange turn = {.request = request, .body = body, .wanted = wanted, .heard_ms = began_ms};
     sluice_status status = SLUICE_OK;
     while (status == SLUICE_OK && !turn.answered) {
         int64_t now = sl_link_now_ms();
@@ -167,6 +185,12 @@ static sluice_status ask(sl_consumer *consumer, const sl_message *request, sl_ki
         sl_link_close(&consumer->link);
     }
     return status;
+}
+
+static sluice_status ask(sl_consumer *consumer, const sl_message *request, sl_kind wanted,
+                         int64_t wait_ms, sluice_message *why)
+{
+    return ask_with(consumer, request, (sluice_span){0}, wanted, wait_ms, why);
 }
 
 sluice_status sl_consumer_fetch(sl_consumer *consumer, const sl_fetch *fetch, sl_records *records,
@@ -199,4 +223,44 @@ sluice_status sl_consumer_reject(sl_consumer *consumer, const sl_reject *reject,
 {
     sl_message request = {.kind = SL_REJECT, .as.reject = *reject};
     return ask(consumer, &request, SL_COMMITTED, 0, why);
+}
+
+static sluice_status ask_reference(sl_consumer *consumer, const sl_reference_request *request,
+                                   sluice_span body, sl_references *references, sluice_message *why)
+{
+    sl_message message = {.kind = SL_REFERENCE, .as.reference = *request};
+    SLUICE_TRY(ask_with(consumer, &message, body, SL_REFERENCES, 0, why));
+    *references = sl_link_message(consumer->link)->as.references;
+    return SLUICE_OK;
+}
+
+sluice_status sl_consumer_references(sl_consumer *consumer, sl_references *references,
+                                     sluice_message *why)
+{
+    const sl_reference_request request = {.action = SL_REFERENCE_LIST};
+    return ask_reference(consumer, &request, (sluice_span){0}, references, why);
+}
+
+sluice_status sl_consumer_reference_add(sl_consumer *consumer, const char *name, sluice_span batch,
+                                        sl_references *references, sluice_message *why)
+{
+    sl_reference_request request = {.action = SL_REFERENCE_ADD, .more = true};
+    snprintf(request.name, sizeof request.name, "%s", name);
+    while (request.more) {
+        const size_t left = batch.size - (size_t)request.at;
+        const size_t size = left < PIECE_BYTES ? left : PIECE_BYTES;
+        request.more = left > size;
+        SLUICE_TRY(ask_reference(consumer, &request, (sluice_span){batch.data + request.at, size},
+                                 references, why));
+        request.at += size;
+    }
+    return SLUICE_OK;
+}
+
+sluice_status sl_consumer_reference_remove(sl_consumer *consumer, const char *name,
+                                           sl_references *references, sluice_message *why)
+{
+    sl_reference_request request = {.action = SL_REFERENCE_REMOVE};
+    snprintf(request.name, sizeof request.name, "%s", name);
+    return ask_reference(consumer, &request, (sluice_span){0}, references, why);
 }

@@ -112,6 +112,38 @@ static sluice_status take_reject(const Sluice__V1__Reject *from, sl_reject *reje
     return taken ? SLUICE_OK : SLUICE_E_BADSAMPLE;
 }
 
+static sluice_status take_reference(const Sluice__V1__Reference *from, sl_reference_request *out,
+                                    sluice_message *why)
+{
+    if (from->action < 0 || from->action > SLUICE__V1__REFERENCE__ACTION__REMOVE) {
+        return sluice_fail(why, SLUICE_E_BADSAMPLE, "reference.action %d is not known",
+                           (int)from->action);
+    }
+    out->action = (sl_reference_action)from->action;
+    out->at = from->at;
+    out->more = from->more;
+    return TAKE_TEXT("reference.name", from->name, out->name) ? SLUICE_OK : SLUICE_E_BADSAMPLE;
+}
+
+static sluice_status take_references(const Sluice__V1__References *from, sl_references *out,
+                                     sluice_message *why)
+{
+    if (from->n_sets > SLUICE_LIMIT_REFERENCES) {
+        return sluice_fail(why, SLUICE_E_BADSAMPLE, "references.sets are %zu; the limit is %d",
+                           from->n_sets, SLUICE_LIMIT_REFERENCES);
+    }
+    for (size_t i = 0; i < from->n_sets; i++) {
+        sl_reference_set *set = &out->set[out->n++];
+        set->samples = from->sets[i]->samples;
+        set->wanted = from->sets[i]->wanted;
+        if (!TAKE_TEXT("set.name", from->sets[i]->name, set->name) ||
+            !TAKE_TEXT("set.origin", from->sets[i]->origin, set->origin)) {
+            return SLUICE_E_BADSAMPLE;
+        }
+    }
+    return SLUICE_OK;
+}
+
 static sluice_status take_ack(const Sluice__V1__Ack *from, sl_ack *ack, sluice_message *why)
 {
     ack->next_sequence = from->next_sequence;
@@ -173,6 +205,9 @@ static sluice_status take_to(const to_filter *from, sl_message *out, sluice_mess
     case SLUICE__V1__TO_FILTER__KIND_REJECT:
         out->kind = SL_REJECT;
         return take_reject(from->reject, &out->as.reject, why);
+    case SLUICE__V1__TO_FILTER__KIND_REFERENCE:
+        out->kind = SL_REFERENCE;
+        return take_reference(from->reference, &out->as.reference, why);
     case SLUICE__V1__TO_FILTER__KIND_PING:
         out->kind = SL_PING;
         return SLUICE_OK;
@@ -206,6 +241,9 @@ static sluice_status take_from(const from_filter *from, sl_message *out, sluice_
     case SLUICE__V1__FROM_FILTER__KIND_PONG:
         out->kind = SL_PONG;
         return SLUICE_OK;
+    case SLUICE__V1__FROM_FILTER__KIND_REFERENCES:
+        out->kind = SL_REFERENCES;
+        return take_references(from->references, &out->as.references, why);
     case SLUICE__V1__FROM_FILTER__KIND_ERROR:
         out->kind = SL_ERROR;
         return take_error(from->error, &out->as.error, why);
@@ -333,6 +371,18 @@ static sluice_status pack_fetch(sl_fetch *fetch, to_filter *to, sluice_bytes *ou
     return pack(&to->base, out);
 }
 
+static sluice_status pack_reference(sl_reference_request *request, to_filter *to, sluice_bytes *out)
+{
+    Sluice__V1__Reference packed = SLUICE__V1__REFERENCE__INIT;
+    packed.action = (Sluice__V1__Reference__Action)request->action;
+    packed.name = repaired(request->name);
+    packed.at = request->at;
+    packed.more = request->more;
+    to->kind_case = SLUICE__V1__TO_FILTER__KIND_REFERENCE;
+    to->reference = &packed;
+    return pack(&to->base, out);
+}
+
 static sluice_status encode_to(sl_message *message, sluice_bytes *out)
 {
     to_filter to = SLUICE__V1__TO_FILTER__INIT;
@@ -371,6 +421,8 @@ static sluice_status encode_to(sl_message *message, sluice_bytes *out)
         to.kind_case = SLUICE__V1__TO_FILTER__KIND_REJECT;
         to.reject = &reject;
         break;
+    case SL_REFERENCE:
+        return pack_reference(&message->as.reference, &to, out);
     default:
         to.kind_case = SLUICE__V1__TO_FILTER__KIND_PING;
         to.ping = &ping;
@@ -432,6 +484,28 @@ static sluice_status pack_error(sl_error *error, from_filter *from, sluice_bytes
     return pack(&from->base, out);
 }
 
+static sluice_status pack_references(sl_references *references, from_filter *from,
+                                     sluice_bytes *out)
+{
+    Sluice__V1__References packed = SLUICE__V1__REFERENCES__INIT;
+    Sluice__V1__References__Set sets[SLUICE_LIMIT_REFERENCES];
+    Sluice__V1__References__Set *pointers[SLUICE_LIMIT_REFERENCES];
+    SLUICE_ASSERT(references->n <= SLUICE_LIMIT_REFERENCES);
+    for (uint32_t i = 0; i < references->n; i++) {
+        sluice__v1__references__set__init(&sets[i]);
+        sets[i].name = repaired(references->set[i].name);
+        sets[i].origin = repaired(references->set[i].origin);
+        sets[i].samples = references->set[i].samples;
+        sets[i].wanted = references->set[i].wanted;
+        pointers[i] = &sets[i];
+    }
+    packed.n_sets = references->n;
+    packed.sets = pointers;
+    from->kind_case = SLUICE__V1__FROM_FILTER__KIND_REFERENCES;
+    from->references = &packed;
+    return pack(&from->base, out);
+}
+
 static sluice_status encode_from(sl_message *message, sluice_bytes *out)
 {
     from_filter from = SLUICE__V1__FROM_FILTER__INIT;
@@ -455,6 +529,8 @@ static sluice_status encode_from(sl_message *message, sluice_bytes *out)
         from.kind_case = SLUICE__V1__FROM_FILTER__KIND_COMMITTED;
         from.committed = &committed;
         break;
+    case SL_REFERENCES:
+        return pack_references(&message->as.references, &from, out);
     case SL_ERROR:
         return pack_error(&message->as.error, &from, out);
     default:

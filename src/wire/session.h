@@ -31,12 +31,14 @@ typedef enum sl_kind {
     SL_FETCH,
     SL_COMMIT,
     SL_REJECT,
+    SL_REFERENCE,
     SL_PING, /* to the filter   */
     SL_WELCOME,
     SL_ACK,
     SL_RECORDS,
     SL_COMMITTED,
     SL_PONG,
+    SL_REFERENCES,
     SL_ERROR /* from the filter */
 } sl_kind;
 
@@ -95,6 +97,26 @@ typedef struct sl_error {
     uint32_t retry_after_ms;
 } sl_error;
 
+typedef enum sl_reference_action {
+    SL_REFERENCE_LIST,
+    SL_REFERENCE_ADD,
+    SL_REFERENCE_REMOVE
+} sl_reference_action; /* = sluice.v1.Reference.Action */
+typedef struct sl_reference_request {
+    sl_reference_action action;
+    char name[64];
+    uint64_t at;
+    bool more;
+} sl_reference_request;
+typedef struct sl_reference_set {
+    char name[64], origin[16];
+    uint32_t samples, wanted;
+} sl_reference_set;
+typedef struct sl_references {
+    uint32_t n;
+    sl_reference_set set[SLUICE_LIMIT_REFERENCES];
+} sl_references;
+
 typedef struct sl_message {
     sl_kind kind;
     union {
@@ -103,10 +125,12 @@ typedef struct sl_message {
         sl_fetch fetch;
         sl_commit commit;
         sl_reject reject;
+        sl_reference_request reference;
         sl_welcome welcome;
         sl_ack ack;
         sl_records records;
         sl_committed committed;
+        sl_references references;
         sl_error error;
     } as;
 } sl_message;

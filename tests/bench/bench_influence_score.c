@@ -172,7 +172,7 @@ typedef struct timing {
 static timing time_stream(uint32_t d, int mode)
 {
     const uint32_t n = 2048;
-    const uint32_t n_slices = (mode == REFRESH_INLINE ? 1 : 2) * BETWEEN / 64;
+    const uint32_t n_slices = (mode == REFRESH_INLINE ? 1U : 2U) * BETWEEN / 64;
     double *slice_s = calloc(n_slices, sizeof *slice_s);
     float *rows = make_rows(n, d);
     sl_influence *influence = open_influence(d, rows, mode);

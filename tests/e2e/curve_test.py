@@ -38,6 +38,7 @@ class House:
         self.client("reader", "egress")
         self.client("both", "ingest,egress")
         self.client("admin", "admin")
+        self.client("boss", "egress,admin")
         sluice("keygen", "-o", folder / "stranger.key")
         self.filter = Filter(folder, security__server_key=folder / "server.key", security__clients=folder / "clients")
 
@@ -101,6 +102,15 @@ def test_missing_right_and_unknown_key_are_refused(house, name, verb):
     assert "refused the key" in done.stderr, done.stderr
     assert house.offset() == 0
     assert "AUTH" in house.filter.text()
+
+
+def test_reference_sets_are_changed_with_the_right_admin_only(house):
+    at = ["--from", house.filter.egress]
+    sluice("reference", "ls", *at, *house.words("reader"))
+    done = sluice("reference", "rm", "x", *at, *house.words("reader"), code=78)
+    assert 'lacks the right "admin"' in done.stderr
+    done = sluice("reference", "rm", "x", *at, *house.words("boss"), code=1)
+    assert "no reference" in done.stderr
 
 
 def test_no_key_and_wrong_server_key_say_so(house):

@@ -1,14 +1,17 @@
 """state_format_test.py - states written by earlier versions are still read: tests/data/state-format-N."""
 
+import json
 import shutil
 import subprocess
 
+import numpy
 import pytest
 
 from harness import ROOT, SLUICE
 
 # What `sluice state digest` printed when the state was made, by `sluice filter --state` over 40 package descriptions.
-STATES = {"state-format-1": "2ea0ed7c0f081fd1e5665024db4e9e95"}
+# The second: by the last version with checkpoints of format 2, over 600 samples with views.
+STATES = {"state-format-1": "2ea0ed7c0f081fd1e5665024db4e9e95", "state-checkpoint-2": "2d2ba56e52692d2d0362b00b31c5b0f6"}
 
 
 @pytest.mark.parametrize("name,digest", STATES.items())
@@ -18,3 +21,20 @@ def test_state_of_an_earlier_format_is_sound_and_says_the_same(tmp_path, name, d
     for verb, expected in (("verify", "is sound"), ("digest", digest)):
         done = subprocess.run([SLUICE, "state", verb, "--state", state], capture_output=True, text=True)
         assert done.returncode == 0 and expected in done.stdout, (verb, done.stdout, done.stderr)
+
+
+def test_influence_of_an_earlier_checkpoint_goes_on(tmp_path):
+    shutil.copytree(ROOT / "tests" / "data" / "state-checkpoint-2", tmp_path / "state")
+    memory = [f"duplicate.{kind}.memory=1MiB" for kind in ("exact", "text", "image")]
+    words = ["--state", tmp_path / "state", "--set", "influence.references=[{name: r, source: a, samples: 50}]"]
+    words += [word for value in memory for word in ("--set", value)]
+    done = subprocess.run([SLUICE, "reference", "ls", *words], capture_output=True, text=True)
+    assert done.stdout.split() == ["r", "source", "50", "samples"], (done.stdout, done.stderr)
+    numpy.save(tmp_path / "views.npy", numpy.random.default_rng(1).normal(size=(20, 2, 4)).astype("f4"))
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"id": f"x{i}", "text": f"x {i}", "encoder": "e@1"}) + "\n"
+                                               for i in range(20)))
+    done = subprocess.run([SLUICE, "filter", *words, "--views", tmp_path / "views.npy", "-o", "/dev/null", "--verdicts",
+                           tmp_path / "verdicts", tmp_path / "in.jsonl"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    scores = [json.loads(line)["influence"] for line in open(tmp_path / "verdicts")]
+    assert all(s["state"] == "live" and s["toward"]["r"] is not None for s in scores)

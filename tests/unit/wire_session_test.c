@@ -186,6 +186,7 @@ static void test_session_strings_at_limit_pass_and_one_beyond_is_refused(void **
         {SL_COMMIT, 4, 1, 256, "commit.group", "", 0},
         {SL_REJECT, 5, 1, 256, "reject.group", "", 0},
         {SL_REJECT, 5, 3, 255, "reject.reason", "", 0},
+        {SL_REFERENCE, 7, 2, 63, "reference.name", "", 0},
         {SL_ERROR, 6, 2, 255, "error.text", "", 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -219,6 +220,49 @@ static sluice_status decode_faults(uint32_t n, size_t reason, size_t text)
     sl_bytes_fini(&ack);
     sl_bytes_fini(&frame);
     return status;
+}
+
+/* REFERENCES with `n` sets. */
+static sluice_status decode_sets(uint32_t n)
+{
+    sluice_bytes references = {0};
+    sluice_bytes frame = {0};
+    for (uint32_t i = 0; i < n; i++) {
+        sluice_bytes set = {0};
+        wire_run(&set, 1, 'n', 63);
+        wire_run(&set, 2, 'o', 15);
+        wire_field(&references, 1, set.data, set.size);
+        sl_bytes_fini(&set);
+    }
+    wire_field(&frame, 7, references.data, references.size);
+    sluice_status status = decode(wire_span(&frame), SL_REFERENCES);
+    sl_bytes_fini(&references);
+    sl_bytes_fini(&frame);
+    return status;
+}
+
+static void test_session_references_come_back_up_to_the_limit(void **state)
+{
+    (void)state;
+    sluice_bytes frame = {0};
+    assert_int_equal(decode_sets(SLUICE_LIMIT_REFERENCES), SLUICE_OK);
+    assert_int_equal(decoded.as.references.n, SLUICE_LIMIT_REFERENCES);
+    assert_int_equal(decode_sets(SLUICE_LIMIT_REFERENCES + 1), SLUICE_E_BADSAMPLE);
+    assert_string_equal(why.text, "references.sets are 9; the limit is 8");
+    memset(&message, 0, sizeof message);
+    message.kind = SL_REFERENCE;
+    message.as.reference = (sl_reference_request){SL_REFERENCE_ADD, "catalogue", BIG, true};
+    assert_int_equal(sl_session_encode(&message, &frame), SLUICE_OK);
+    assert_int_equal(decode(wire_span(&frame), SL_REFERENCE), SLUICE_OK);
+    assert_decoded_is_message();
+    memset(&message, 0, sizeof message);
+    message.kind = SL_REFERENCES;
+    message.as.references =
+        (sl_references){2, {{"catalogue", "source", 12, 500}, {"late", "added", 300, 300}}};
+    assert_int_equal(sl_session_encode(&message, &frame), SLUICE_OK);
+    assert_int_equal(decode(wire_span(&frame), SL_REFERENCES), SLUICE_OK);
+    assert_decoded_is_message();
+    sl_bytes_fini(&frame);
 }
 
 static void test_session_faults_at_limit_pass_and_one_beyond_is_refused(void **state)
@@ -279,7 +323,7 @@ static void test_session_wrong_frames_are_refused_with_a_sentence(void **state)
 {
     (void)state;
     assert_bad(SL_PING, "", 0, "ToFilter has no kind of message that this version knows");
-    assert_bad(SL_PING, "\x3a\x00", 2, "ToFilter has no kind of message that this version knows");
+    assert_bad(SL_PING, "\x42\x00", 2, "ToFilter has no kind of message that this version knows");
     assert_bad(SL_PONG, "", 0, "FromFilter has no kind of message that this version knows");
     assert_bad(SL_PING, "\x32\x00\x12\x00", 4, "ToFilter has more than one kind of message");
     assert_bad(SL_PING, "\x32\x00\x32\x00", 4, "ToFilter.ping occurs twice");
@@ -374,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_session_every_kind_is_the_bytes_and_values_of_python),
         cmocka_unit_test(test_session_empty_values_come_back),
         cmocka_unit_test(test_session_strings_at_limit_pass_and_one_beyond_is_refused),
+        cmocka_unit_test(test_session_references_come_back_up_to_the_limit),
         cmocka_unit_test(test_session_faults_at_limit_pass_and_one_beyond_is_refused),
         cmocka_unit_test(test_session_largest_ack_fits_a_frame),
         cmocka_unit_test(test_session_frame_at_limit_passes_and_one_beyond_is_refused),

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 typedef struct loading {
+    const sluice_config *config;
     const sluice_reference *reference;
     sluice_bytes *set;
     sl_input *input;
@@ -43,6 +44,9 @@ static sluice_status add_sample(loading *self, const sl_input_item *item, sluice
         const char *text = item->reason != NULL ? item->text : sample->verdict.text;
         return sluice_fail(why, SLUICE_E_CONFIG, "reference %s: %s: %s", name, item->position,
                            text != NULL ? text : "refused");
+    }
+    if (self->config->encoder == SLUICE_ENCODER_BUILTIN) {
+        SLUICE_TRY(sluice_batch_features(self->batch, self->config));
     }
     const sluice_views *views = &sample->views;
     if (views->n_views < 2 ||
@@ -92,7 +96,8 @@ sluice_status sl_references_read(const sluice_config *config, sluice_bytes *sets
 {
     sluice_status status = SLUICE_OK;
     for (uint32_t r = 0; r < config->influence.n_references && status == SLUICE_OK; r++) {
-        loading self = {.reference = &config->influence.reference[r], .set = &sets[r]};
+        loading self = {
+            .config = config, .reference = &config->influence.reference[r], .set = &sets[r]};
         if (self.reference->path[0] == '\0') {
             continue;
         }

@@ -51,7 +51,7 @@ sluice_status sl_influence_open(const sluice_config *config, sl_influence **out,
     }
     (*out)->settings = config->influence;
     (*out)->seed = config->seed;
-    (*out)->on = config->influence.enabled && config->encoder == 0;
+    (*out)->on = config->influence.enabled && config->encoder != SLUICE_ENCODER_NONE;
     sl_gemm_init();
     return SLUICE_OK;
 }
@@ -113,9 +113,15 @@ static encoder *find_room(const sl_influence *influence)
     return NULL;
 }
 
+/* Views that were made here never make room for themselves at the price of a refusal: without room
+ * they are as if there were none. */
 static bool is_scored(const sl_influence *influence, const sluice_sample *sample)
 {
-    return influence->on && sample->views.n_views >= 2;
+    const sluice_views *views = &sample->views;
+    return influence->on && views->n_views >= 2 &&
+           (!views->builtin || find_room(influence) != NULL ||
+            find_encoder(influence, sample->encoder, views->n_views, views->dim, views->dim_in) !=
+                NULL);
 }
 
 static sluice_status open_projection(uint32_t dim, uint32_t n_views, uint64_t seed,
@@ -191,7 +197,7 @@ const char *sl_influence_admit(sl_influence *influence, const sluice_sample *sam
     }
     for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS; i++) {
         const encoder *known = &influence->encoder[i];
-        if (has_name(known, sample->encoder) &&
+        if (!views->builtin && has_name(known, sample->encoder) &&
             (known->dim != views->dim || known->dim_in != views->dim_in)) {
             return "view_dimension_changed";
         }
@@ -480,6 +486,10 @@ sluice_status sl_influence_reference_add(sl_influence *influence, const char *na
             (to->n > 0 && (views->n_views != to->n_views || views->dim != to->dim ||
                            views->dim_in != to->dim_in))) {
             return SLUICE_E_BADSAMPLE;
+        }
+        if (to->n > 0 && views->builtin &&
+            !sl_span_equal((sluice_span){to->encoder, to->encoder_size}, sample->encoder)) {
+            return SLUICE_E_BADSAMPLE; /* texts and images in one set have the same shape */
         }
         if (to->n == 0) {
             to->n_views = views->n_views;

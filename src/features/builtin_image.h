@@ -15,7 +15,7 @@
  * seed    Of the augmentations; a hash of the payload.
  * rows    Out, float[SL_BUILTIN_VIEWS][SL_BUILTIN_DIM], row-major. View 0: the raster. 1, 2: 60 to
  *         100 % of its area, mirrored or not, brightness, contrast and colour within 30 %.
- * Returns false if there are no views: nothing but one colour.
+ * Returns false if a row has no length; an image of one colour has one: its share is all of it.
  * Threads Pure.
  * Source  histograms of oriented gradients: Dalal & Triggs 2005; colour layout: MPEG-7. */
 bool sl_builtin_image_make(const sl_raster *raster, uint64_t seed, float *rows);

@@ -111,11 +111,11 @@ static void look_at_promises(const sluice_config *config, check_findings *findin
         warn(findings, "spool.sync", "with os a power cut can lose acknowledged samples");
     }
     if (config->encoder == SLUICE_ENCODER_BUILTIN) {
-        warn(
-            findings, "encoder",
-            "builtin is weak: it sees words, colours and edges, not what they mean. It costs about "
-            "12 us a KiB of text or 40 us an image in the feature threads, 60 us a sample in "
-            "influence, and 20 MB for texts and for images each");
+        warn(findings, "encoder",
+             "builtin is weak: it sees words, colours and edges, not what they mean; it costs 14 "
+             "us a "
+             "KiB of text or 35 us an image, then 50 us for influence, and 20 MB each for texts "
+             "and images");
     }
     if (config->listen.http[0] != '\0' && strcmp(config->listen.http, defaults.listen.http) != 0) {
         warn(findings, "listen.http", "comes in a later version; nothing listens there");

@@ -44,17 +44,19 @@ static void measure(sluice_batch *batch, const sluice_config *config, sluice_spa
     off.encoder = SLUICE_ENCODER_UPSTREAM;
     double with = 1e9, without = 1e9;
     for (int i = 0; i < 9; i++) {
-        double seconds = features_seconds(batch, config, bytes);
-        with = seconds < with ? seconds : with;
-        seconds = features_seconds(plain, &off, bytes);
-        without = seconds < without ? seconds : without;
+        double both = features_seconds(batch, config, bytes);
+        with = both < with ? both : with;
+        double alone = features_seconds(plain, &off, bytes);
+        without = alone < without ? alone : without;
     }
     size_t payload = 0;
     for (uint32_t i = 0; i < batch->n_samples; i++) {
         payload += batch->samples[i].payload.size;
     }
-    printf("%u samples, %zu bytes: views %.6f s, all features with them %.6f s\n", batch->n_samples,
-           payload, with - without, with);
+    double seconds = with - without;
+    printf("%u samples, %.1f MB: views %.0f/s, %.0f MB/s, %.1f us each; %.0f %% of the features\n",
+           batch->n_samples, (double)payload / 1e6, batch->n_samples / seconds,
+           (double)payload / seconds / 1e6, seconds / batch->n_samples * 1e6, 100 * seconds / with);
     sluice_batch_close(&plain);
 }
 

@@ -1,6 +1,7 @@
 """encoders.py - the built-in encoders beside real ones, on the same samples.
 
     python3 tests/quality/encoders.py [--write]
+    python3 tests/quality/encoders.py --speed     what making views costs, in CPU time of one thread
 
 Texts beside MiniLM, images beside distilled SSCD, three views each, in random order through `sluice filter`:
 
@@ -181,7 +182,18 @@ def as_text(table):
     return out.getvalue()
 
 
-if __name__ == "__main__":
+def speed():
+    clothing = images("clothing-photos", "clothing-photos.tar")
+    packs = {name: texts(name) for name in ("headlines-en-hourly-a", "reuters21578-a", "debian-desc-en-a")}
+    for name, samples in {**packs, "clothing-photos": clothing[:120]}.items():
+        batch = b"".join(field(1, one) for one in samples)
+        done = subprocess.run([BUILD / "tests" / "builtin_views", "1", "time"], input=batch, capture_output=True, check=True)
+        print(f"{name}: {done.stdout.decode().strip()}")
+
+
+if __name__ == "__main__" and "--speed" in sys.argv:
+    speed()
+elif __name__ == "__main__":
     text = as_text(rows())
     print(text, end="")
     if "--write" in sys.argv:

@@ -13,7 +13,7 @@ from harness import Filter, Peer, QUICK, ROOT, SLUICE, Sample, sample_pb
 
 SETTINGS = {"encoder": "builtin", "influence__expert__warmup": 256, "influence__expert__refresh_lag": 1,
             "influence__references": '[{name: first, source: licences, samples: 100}]', "duplicate__image__memory": "1MiB"}
-N = 900 if QUICK else 1500
+N = 1200 if QUICK else 1500
 
 
 def texts(name):

@@ -1,5 +1,6 @@
 """demo.py - the programs around the filter in the demo: a producer, a trainer, and the sum at the end."""
 
+import collections
 import json
 import pathlib
 import subprocess
@@ -63,6 +64,23 @@ def summary(out, state):
     return 0 if good else 1
 
 
+def influence(verdicts):
+    """How many samples have scores, which sources are of their own kind, which samples moved most."""
+    records = [json.loads(line) for line in pathlib.Path(verdicts).read_text().split("\n")[:-1]]
+    states, shifts, moved = collections.Counter(), {}, []
+    for record in records:
+        scores = record["influence"] or {"state": "none", "source_shift": None, "self": None}
+        states[scores["state"]] += 1
+        if scores["source_shift"] is not None:
+            shifts.setdefault(record["source"], []).append(scores["source_shift"])
+        if scores["self"] is not None and record["decision"] == "keep":
+            moved.append((scores["self"], record["id"], record["source"]))
+    print("  samples by state: " + ", ".join(f"{n} {state}" for state, n in states.most_common()))
+    largest = sorted(((max(values), source) for source, values in shifts.items()), reverse=True)
+    print("  sources unlike the rest (source_shift): " + ", ".join(f"{source} {shift:.0f}" for shift, source in largest[:4]))
+    print("  most self-influence of the kept: " + ", ".join(f"{name} ({source}) {score:.1f}" for score, name, source in sorted(moved)[-3:][::-1]))
+
+
 if __name__ == "__main__":
     verb, words = sys.argv[1], sys.argv[2:]
-    sys.exit({"produce": produce, "train": train, "summary": summary}[verb](*words))
+    sys.exit({"produce": produce, "train": train, "summary": summary, "influence": influence}[verb](*words))

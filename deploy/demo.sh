@@ -16,7 +16,8 @@ mkdir -p "$work"
 trap 'kill -9 $(jobs -p) 2>/dev/null || true' EXIT
 
 start_filter() {
-    "$sluice" run --set state="$work/state" --set listen.ingest=tcp://127.0.0.1:5590 \
+    "$sluice" run --set state="$work/state" --set encoder=builtin --set influence.expert.warmup=512 \
+        --set influence.expert.refresh_lag=1 --set listen.ingest=tcp://127.0.0.1:5590 \
         --set listen.egress=tcp://127.0.0.1:5591 >>"$work/filter.log" 2>&1 &
     filter=$!
     until [ "$(grep -c RUN-READY "$work/filter.log")" -ge "$1" ]; do
@@ -61,6 +62,9 @@ done
 kill -TERM $filter
 wait $filter
 
+say "5. How the texts pull a representation (of the weak built-in encoder: the producers send no views)"
+"$python" deploy/demo.py influence "$work/verdicts.jsonl"
+
 say "Where to look next"
 cat <<EOF
   the verdict of every sample       $work/verdicts.jsonl
@@ -68,6 +72,7 @@ cat <<EOF
   why a sample was dropped          $sluice explain ID --state $work/state
   your own files, no daemon         $sluice filter -o kept.jsonl --verdicts verdicts.jsonl FILE.jsonl
   your own producer                 README.md, src/python/README.md
+  what the scores are               deploy/docs/scores.md
   what the configuration buys       $sluice check
   how to run it                     deploy/docs/operations.md
 EOF

@@ -20,7 +20,7 @@
 
 static const char *const boolean_words[] = {"false", "true", NULL};
 static const char *const sync_words[] = {"group", "os", NULL};
-static const char *const encoder_words[] = {"upstream", "none", NULL};
+static const char *const encoder_words[] = {"upstream", "builtin", "none", NULL};
 static const char *const adapter_words[] = {"step", "fixed", NULL};
 static const char *const tristate_words[] = {"auto", "false", "true", NULL}; /* sluice_tristate */
 static const char *const profile_words[] = {"auto", "news", "prose", "records",
@@ -55,7 +55,8 @@ const sl_config_key sl_config_keys[] = {
     {"seed", SL_CONFIG_COUNT, FIELD(seed), "0", "18446744073709551615", "1", NULL, NULL,
      SL_CONFIG_STATE, "Seed of every random choice: same input and seed, same verdicts."},
     {"encoder", SL_CONFIG_CHOICE, FIELD(encoder), NULL, NULL, "upstream", NULL, encoder_words,
-     SL_CONFIG_STATE, "upstream: use the views that arrive; none: leave them alone."},
+     SL_CONFIG_STATE,
+     "upstream: use the views that arrive; builtin: make weak ones where none arrive; none."},
     SECTION("duplicate", "Has this sample, or nearly this one, been kept already?"),
     {"duplicate.enabled", SL_CONFIG_SWITCH, FIELD(duplicate.enabled), NULL, NULL, "true", NULL,
      boolean_words, SL_CONFIG_STATE, "Look for duplicates at all."},

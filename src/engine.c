@@ -199,6 +199,11 @@ void sluice_engine_apply(sluice_engine *engine, const sluice_sample *sample)
     }
 }
 
+const sluice_config *sluice_engine_config(const sluice_engine *engine)
+{
+    return &engine->config;
+}
+
 uint64_t sluice_engine_next_offset(const sluice_engine *engine)
 {
     return engine->next_offset;
@@ -255,6 +260,9 @@ sluice_status sluice_engine_reference_batch(sluice_engine *engine, const char *n
     sluice_batch *batch;
     SLUICE_TRY(sluice_batch_open(&batch));
     sluice_status status = sluice_batch_decode(batch, bytes, why);
+    if (status == SLUICE_OK && engine->config.encoder == SLUICE_ENCODER_BUILTIN) {
+        status = sluice_batch_features(batch, &engine->config);
+    }
     for (uint32_t i = 0; i < batch->n_samples && status == SLUICE_OK; i++) {
         status = is_refused(&batch->samples[i])
                      ? SLUICE_E_BADSAMPLE
@@ -297,6 +305,9 @@ sluice_status sluice_engine_reference_add(sluice_engine *engine, const char *nam
     SLUICE_TRY(sluice_batch_open(&batch));
     sluice_status status = sluice_batch_decode(batch, bytes, why);
     bool decoded = status == SLUICE_OK;
+    if (decoded && engine->config.encoder == SLUICE_ENCODER_BUILTIN) {
+        status = sluice_batch_features(batch, &engine->config);
+    }
     if (decoded && batch->n_samples > SLUICE_LIMIT_REFERENCE) {
         status = SLUICE_E_TOOBIG;
     }

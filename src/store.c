@@ -10,6 +10,7 @@
 #include "bytes.h"
 #include "log.h"
 #include "record.h"
+#include "features/features.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -282,6 +283,7 @@ typedef struct restore {
     sluice_engine *engine;
     sluice_status status;
     sl_arena *arena;
+    sl_features *features; /* NULL: views are on the wire or nowhere */
     int64_t arrived_us;
 } restore;
 
@@ -291,6 +293,21 @@ static bool restore_row(void *context, uint64_t offset, sluice_span row)
     restore *self = context;
     self->status = sluice_engine_row_read(self->engine, row);
     return self->status == SLUICE_OK;
+}
+
+/* Views that were made here are not on the wire: the same function makes them again. The verdict
+ * stands, whatever the features of today say of the payload. */
+static sluice_status restore_views(const restore *self, sluice_sample *sample)
+{
+    if (self->features == NULL || sample->views.n_views > 0) {
+        return SLUICE_OK;
+    }
+    sluice_sample made = *sample;
+    sl_features_make(self->features, &made);
+    SLUICE_TRY(sl_features_views(self->features, &made, self->arena));
+    sample->views = made.views;
+    sample->encoder = made.encoder;
+    return SLUICE_OK;
 }
 
 static bool restore_sample(void *context, const sl_spool_sample *stored)
@@ -303,6 +320,9 @@ static bool restore_sample(void *context, const sl_spool_sample *stored)
     sluice_sample sample;
     sl_arena_reset(self->arena, 8 * stored->wire.size + 65536);
     self->status = sl_record_sample_of_wire(stored->wire, self->arena, &sample);
+    if (self->status == SLUICE_OK) {
+        self->status = restore_views(self, &sample);
+    }
     if (self->status == SLUICE_OK && stored->offset == sluice_engine_next_offset(self->engine)) {
         sample.offset = stored->offset;
         sample.arrived_us = stored->arrived_us;
@@ -322,9 +342,16 @@ static sluice_status restore_log(restore *self, sl_spool *spool, sluice_message 
     if (next > 0 && from > next - 1) {
         from = next - 1;
     }
-    SLUICE_TRY(sl_arena_open(&self->arena));
-    sluice_status status = sl_spool_samples(spool, from, restore_sample, self, why);
+    const sluice_config *config = sluice_engine_config(self->engine);
+    sluice_status status = sl_arena_open(&self->arena);
+    if (status == SLUICE_OK && config->encoder == SLUICE_ENCODER_BUILTIN) {
+        status = sl_features_open(config, &self->features);
+    }
+    if (status == SLUICE_OK) {
+        status = sl_spool_samples(spool, from, restore_sample, self, why);
+    }
     sl_arena_close(&self->arena);
+    sl_features_close(&self->features);
     SLUICE_TRY(status);
     if (self->status != SLUICE_OK || sluice_engine_next_offset(self->engine) != next) {
         return sluice_fail(

@@ -57,6 +57,8 @@ quality)
     build release
     /usr/bin/python3 tests/quality/measure.py --write
     /usr/bin/python3 tests/quality/images.py --write
+    /usr/bin/python3 tests/quality/rare.py --write
+    /usr/bin/python3 tests/quality/encoders.py --write
     ;;
 fuzz)
     # What is found stays in build/fuzz: crash-NAME, and the grown corpus, from which a few belong into tests/fuzz/corpus.

@@ -21,6 +21,13 @@ typedef enum sluice_image_profile {
     SLUICE_N_IMAGE_PROFILES
 } sluice_image_profile;
 
+/* Which views are scored. */
+typedef enum sluice_encoder {
+    SLUICE_ENCODER_UPSTREAM, /* those that arrive                                        */
+    SLUICE_ENCODER_BUILTIN,  /* and weak ones that are made where none arrive            */
+    SLUICE_ENCODER_NONE
+} sluice_encoder;
+
 #define SLUICE_LIMIT_REFRESHES 32
 
 /* One entry of influence.references: `source` and `samples`, or `path` and perhaps `views`. */
@@ -86,7 +93,7 @@ typedef struct sluice_config {
         double image_threshold;     /* 0 = the profile's; else share of equal bits (.5, 1] */
         uint32_t image_min_quality; /* 0..100; less is not compared               */
     } duplicate;
-    uint32_t encoder; /* 0 upstream, 1 none */
+    sluice_encoder encoder;
     sluice_influence_config influence;
     struct {
         uint64_t max_bytes; /* of the log                                 */

@@ -23,7 +23,11 @@ void sluice_engine_close(sluice_engine **engine_p); /* Takes; NULL ok */
  * it. */
 void sluice_engine_touch(sluice_engine *engine);
 
-/* sluice_batch_features - fills `features` of every sample that is not refused.
+/* Lends the configuration that it was opened with. */
+const sluice_config *sluice_engine_config(const sluice_engine *engine);
+
+/* sluice_batch_features - fills `features` of every sample that is not refused; and its views,
+ * where none came and the configuration says `encoder: builtin`.
  * Threads  Pure; any thread, one batch each. */
 SLUICE_MUST_USE sluice_status sluice_batch_features(sluice_batch *batch,
                                                     const sluice_config *config);

@@ -92,6 +92,7 @@ typedef struct sluice_views {
     uint32_t dim_in;     /* 0: no activations came along                             */
     const float *rows;   /* h / |h|                          in the batch's arena    */
     const float *inputs; /* [n_views][dim_in] a / |h|, or NULL                       */
+    bool builtin; /* made here, by a weak encoder: not for duplicates, and not on the wire      */
 } sluice_views;
 
 typedef enum sluice_influence_state {

@@ -237,7 +237,8 @@ int sl_command_reference(int argc, char **argv)
     sluice_message why = {""};
     sluice_status status = SLUICE_OK;
     if (options.action == SL_REFERENCE_ADD) {
-        status = sl_reference_read(&options.set, &set, &why);
+        status = sl_reference_read(options.state != NULL ? &options.config : NULL, &options.set,
+                                   &set, &why);
     }
     const sluice_span span = {set.data, set.size};
     if (status == SLUICE_OK) {

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 typedef struct loading {
+    const sluice_config *config;
     const sluice_reference *reference;
     sluice_bytes *set;
     sl_input *input;
@@ -44,8 +45,12 @@ static sluice_status add_sample(loading *self, const sl_input_item *item, sluice
         return sluice_fail(why, SLUICE_E_CONFIG, "reference %s: %s: %s", name, item->position,
                            text != NULL ? text : "refused");
     }
+    if (self->config != NULL && self->config->encoder == SLUICE_ENCODER_BUILTIN) {
+        SLUICE_TRY(sluice_batch_features(self->batch, self->config));
+    }
     const sluice_views *views = &sample->views;
-    if (views->n_views < 2 ||
+    bool open = self->config == NULL && views->n_views == 0; /* the filter may make them */
+    if ((views->n_views < 2 && !open) ||
         (self->n > 0 && (views->n_views != self->n_views || views->dim != self->dim ||
                          views->dim_in != self->dim_in))) {
         return sluice_fail(why, SLUICE_E_CONFIG,
@@ -87,10 +92,10 @@ static sluice_status load_set(loading *self, sluice_message *why)
                                      self->reference->name, path);
 }
 
-sluice_status sl_reference_read(const sluice_reference *reference, sluice_bytes *set,
-                                sluice_message *why)
+sluice_status sl_reference_read(const sluice_config *config, const sluice_reference *reference,
+                                sluice_bytes *set, sluice_message *why)
 {
-    loading self = {.reference = reference, .set = set};
+    loading self = {.config = config, .reference = reference, .set = set};
     sluice_status status = load_set(&self, why);
     sl_input_close(&self.input);
     sl_views_close(&self.views);
@@ -106,7 +111,7 @@ sluice_status sl_references_read(const sluice_config *config, sluice_bytes *sets
     sluice_status status = SLUICE_OK;
     for (uint32_t r = 0; r < config->influence.n_references && status == SLUICE_OK; r++) {
         if (config->influence.reference[r].path[0] != '\0') {
-            status = sl_reference_read(&config->influence.reference[r], &sets[r], why);
+            status = sl_reference_read(config, &config->influence.reference[r], &sets[r], why);
         }
     }
     return status;

@@ -4,8 +4,11 @@
 
 #include "sluice/engine.h"
 
-/* One set with a path; `set` is freed by the caller in any case. */
-SLUICE_MUST_USE sluice_status sl_reference_read(const sluice_reference *reference,
+/* One set with a path; `set` is freed by the caller in any case.
+ * config  Of the filter; NULL where it is not known: samples without views are the filter's to
+ *         judge. */
+SLUICE_MUST_USE sluice_status sl_reference_read(const sluice_config *config,
+                                                const sluice_reference *reference,
                                                 sluice_bytes *set, sluice_message *why);
 
 /* sl_references_read - every influence.references entry with a path, as an encoded Batch.

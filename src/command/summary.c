@@ -22,6 +22,12 @@ static const char *const image_states[SLUICE_N_IMAGE_STATES] = {
     [SLUICE_IMAGE_FOREIGN] = "of other formats",
     [SLUICE_IMAGE_UNSUPPORTED] = "of unsupported kinds"};
 
+static const char *const influence_states[SLUICE_N_INFLUENCE_STATES] = {
+    [SLUICE_INFLUENCE_NONE] = "without views",
+    [SLUICE_WARMING] = "while warming up",
+    [SLUICE_LIVE] = "live",
+    [SLUICE_STALE] = "stale"};
+
 void sl_summary_add(sl_summary *summary, const sluice_sample *sample)
 {
     summary->received++;
@@ -44,6 +50,7 @@ void sl_summary_add(sl_summary *summary, const sluice_sample *sample)
         return;
     }
     summary->images[sample->features.image_state]++;
+    summary->influence[sample->scores.state]++;
     summary->duplicates[sample->match.method] += sample->match.method != SLUICE_METHOD_NONE;
 }
 
@@ -144,6 +151,22 @@ static void print_images(const sl_summary *summary, FILE *file)
     fputs(before[0] == ',' ? "\n" : "", file);
 }
 
+/* Nothing where influence is off or no views came at all. */
+static void print_influence(const sl_summary *summary, FILE *file)
+{
+    char count[32];
+    const uint64_t *n = summary->influence;
+    const char *before = "  influence: ";
+    for (int i = 0; i < SLUICE_N_INFLUENCE_STATES; i++) {
+        if (n[i] > 0 && n[SLUICE_WARMING] + n[SLUICE_LIVE] + n[SLUICE_STALE] > 0) {
+            fprintf(file, "%s%s %s", before, sl_progress_count(n[i], count, sizeof count),
+                    influence_states[i]);
+            before = ", ";
+        }
+    }
+    fputs(before[0] == ',' ? "\n" : "", file);
+}
+
 void sl_summary_print(const sl_summary *summary, const sluice_engine *engine, FILE *file)
 {
     char received[32], bytes[32], rate[32], seconds[32], each[32];
@@ -171,6 +194,7 @@ void sl_summary_print(const sl_summary *summary, const sluice_engine *engine, FI
     }
     fputs(before[0] == ',' ? "\n" : "", file);
     print_images(summary, file);
+    print_influence(summary, file);
     print_sources(engine, file);
 }
 
@@ -217,6 +241,12 @@ void sl_summary_print_json(const sl_summary *summary, const sluice_engine *engin
     set_count(images, "foreign", summary->images[SLUICE_IMAGE_FOREIGN]);
     set_count(images, "unsupported", summary->images[SLUICE_IMAGE_UNSUPPORTED]);
     json_object_set_new(object, "images", images);
+    json_t *influence = json_object();
+    set_count(influence, "none", summary->influence[SLUICE_INFLUENCE_NONE]);
+    set_count(influence, "warming", summary->influence[SLUICE_WARMING]);
+    set_count(influence, "live", summary->influence[SLUICE_LIVE]);
+    set_count(influence, "stale", summary->influence[SLUICE_STALE]);
+    json_object_set_new(object, "influence", influence);
     set_count(object, "bytes", summary->bytes);
     json_object_set_new(object, "seconds", json_real(summary->seconds));
     for (uint32_t i = 0; i < n; i++) {

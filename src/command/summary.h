@@ -8,9 +8,10 @@
 
 typedef struct sl_summary { /* zero = nothing yet */
     uint64_t received, kept, flagged, dropped, refused, redelivered;
-    uint64_t duplicates[SLUICE_N_METHODS];  /* by method */
-    uint64_t images[SLUICE_N_IMAGE_STATES]; /* what became of them */
-    uint64_t bytes;                         /* of the samples as they came, decompressed */
+    uint64_t duplicates[SLUICE_N_METHODS];         /* by method */
+    uint64_t images[SLUICE_N_IMAGE_STATES];        /* what became of them */
+    uint64_t influence[SLUICE_N_INFLUENCE_STATES]; /* NONE: without views, or it is off */
+    uint64_t bytes;                                /* of the samples as they came, decompressed */
     double seconds;
 } sl_summary;
 

@@ -18,6 +18,9 @@
 #include "features/features.h"
 
 #include "sluice/engine.h"
+#include "arena.h"
+#include "features/builtin_image.h"
+#include "features/builtin_text.h"
 #include "features/fold_chinese.h"
 #include "features/image_decode.h"
 #include "features/image_hash.h"
@@ -48,7 +51,9 @@ struct sl_features {
     sl_image_hash *image_hash;
     sl_raster raster;
     uint32_t image_min_quality;
-    bool no_memory; /* of the last make */
+    bool no_memory;                /* of the last make */
+    sl_builtin_text *builtin_text; /* NULL unless views are made */
+    sl_units words;                /* for it */
 };
 
 /* ---- media types ----------------------------------------------------------------------------- */
@@ -117,6 +122,10 @@ sluice_status sl_features_open(const sluice_config *config, sl_features **out)
     if (status == SLUICE_OK) {
         status = sl_image_hash_open(&features->image_hash);
     }
+    if (status == SLUICE_OK && config->encoder == SLUICE_ENCODER_BUILTIN) {
+        features->words.keep_spans = true;
+        status = sl_builtin_text_open(&features->builtin_text);
+    }
     if (status != SLUICE_OK) {
         sl_features_close(&features);
         return status;
@@ -141,6 +150,8 @@ void sl_features_close(sl_features **features_p)
         sl_normal_fini(&features->normal);
         sl_normal_fini(&features->folded);
         sl_units_fini(&features->units);
+        sl_units_fini(&features->words);
+        sl_builtin_text_close(&features->builtin_text);
         sl_image_hash_close(&features->image_hash);
         free(features);
         *features_p = NULL;
@@ -313,6 +324,47 @@ void sl_features_make(sl_features *features, sluice_sample *sample)
     }
 }
 
+/* ---- built-in views -------------------------------------------------------------------------- */
+
+static sluice_status make_views(sl_features *scratch, const sluice_features *features, float *rows,
+                                const char **name)
+{
+    bool made;
+    if ((features->has & SLUICE_HAS_IMAGE) != 0) {
+        made = sl_builtin_image_make(&scratch->raster, features->raw_hash[0], rows);
+        *name = made ? SL_BUILTIN_IMAGE_NAME : NULL;
+        return SLUICE_OK;
+    }
+    SLUICE_TRY(sl_units_make(scratch->unicode, &scratch->normal, 'w', 0, scratch->kernel,
+                             &scratch->words));
+    made = sl_builtin_text_make(scratch->builtin_text, &scratch->normal, &scratch->words,
+                                features->raw_hash[0], rows);
+    *name = made ? SL_BUILTIN_TEXT_NAME : NULL;
+    return SLUICE_OK;
+}
+
+sluice_status sl_features_views(sl_features *features, sluice_sample *sample, sluice_arena *arena)
+{
+    const size_t size = sizeof(float) * SL_BUILTIN_VIEWS * SL_BUILTIN_DIM;
+    if (features->builtin_text == NULL || sample->views.n_views > 0 ||
+        (sample->features.has & (SLUICE_HAS_NORMAL | SLUICE_HAS_IMAGE)) == 0) {
+        return SLUICE_OK;
+    }
+    sl_arena_allow(arena, size);
+    float *rows = sl_arena_alloc(arena, size);
+    if (rows == NULL) {
+        return SLUICE_E_NOMEM;
+    }
+    const char *name = NULL;
+    SLUICE_TRY(make_views(features, &sample->features, rows, &name));
+    if (name != NULL) {
+        sample->encoder = (sluice_span){(const uint8_t *)name, strlen(name)};
+        sample->views = (sluice_views){
+            .n_views = SL_BUILTIN_VIEWS, .dim = SL_BUILTIN_DIM, .rows = rows, .builtin = true};
+    }
+    return SLUICE_OK;
+}
+
 sluice_status sluice_batch_features(sluice_batch *batch, const sluice_config *config)
 {
     if (batch->features == NULL) {
@@ -325,6 +377,7 @@ sluice_status sluice_batch_features(sluice_batch *batch, const sluice_config *co
             if (batch->features->no_memory) {
                 return SLUICE_E_NOMEM;
             }
+            SLUICE_TRY(sl_features_views(batch->features, sample, batch->arena));
         }
     }
     return SLUICE_OK;

@@ -25,4 +25,14 @@ SLUICE_MUST_USE sluice_status sl_features_open(const sluice_config *config, sl_f
 void sl_features_close(sl_features **features_p);
 void sl_features_make(sl_features *features, sluice_sample *sample);
 
+/* sl_features_views - weak views where none came, under `encoder: builtin` (else nothing is done).
+ *
+ * sample  The one that was made last with this scratch. Gets views and the name of their encoder,
+ *         unless it has views, was refused, or has nothing to make them of: text without words,
+ *         images that are not usable, other media.
+ * arena   Lends the rows.
+ * Returns NOMEM. Pure: a function of payload, media type and seed. */
+SLUICE_MUST_USE sluice_status sl_features_views(sl_features *features, sluice_sample *sample,
+                                                sluice_arena *arena);
+
 #endif

@@ -46,7 +46,10 @@ typedef struct unit_cutter {
 void sl_units_fini(sl_units *units)
 {
     free(units->hash);
+    free(units->span_begin);
+    free(units->span_end);
     units->hash = NULL;
+    units->span_begin = units->span_end = NULL;
     units->n = 0;
     units->capacity = 0;
 }
@@ -62,6 +65,15 @@ static sluice_status reserve(sl_units *units, size_t extra)
         return SLUICE_E_NOMEM;
     }
     units->hash = hash;
+    if (units->keep_spans) {
+        uint32_t *begin = realloc(units->span_begin, capacity * sizeof *begin);
+        units->span_begin = begin != NULL ? begin : units->span_begin;
+        uint32_t *end = realloc(units->span_end, capacity * sizeof *end);
+        units->span_end = end != NULL ? end : units->span_end;
+        if (begin == NULL || end == NULL) {
+            return SLUICE_E_NOMEM;
+        }
+    }
     units->capacity = capacity;
     return SLUICE_OK;
 }
@@ -119,6 +131,10 @@ static sluice_status flush(unit_cutter *cutter)
     for (uint32_t i = 0; i < units->n_ended; i++) {
         uint32_t begin = units->begin[i];
         hash[i] = hash_bytes(cutter->text + begin, units->end[i] - begin, key);
+    }
+    if (units->keep_spans) {
+        memcpy(units->span_begin + units->n, units->begin, sizeof *units->begin * units->n_ended);
+        memcpy(units->span_end + units->n, units->end, sizeof *units->end * units->n_ended);
     }
     units->n += units->n_ended;
     units->begin[0] = units->begin[units->n_ended];

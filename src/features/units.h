@@ -21,6 +21,8 @@
 typedef struct sl_units {
     uint64_t *hash; /* of each unit, in order */
     size_t n, capacity;
+    bool keep_spans; /* set by the caller, before the first text: where each unit is, in bytes */
+    uint32_t *span_begin, *span_end;
     uint32_t n_begun, n_ended; /* spans of the chunk: begun - ended is 1 inside a unit, else 0 */
     uint32_t begin[SL_UNITS_CHUNK + 160], end[SL_UNITS_CHUNK + 160]; /* bytes of the text      */
 } sl_units;

@@ -23,7 +23,7 @@ sluice_status sl_influence_open(const sluice_config *config, sl_influence **out,
     }
     (*out)->settings = config->influence;
     (*out)->seed = config->seed;
-    (*out)->on = config->influence.enabled && config->encoder == 0;
+    (*out)->on = config->influence.enabled && config->encoder != SLUICE_ENCODER_NONE;
     sl_gemm_init();
     return SLUICE_OK;
 }
@@ -46,9 +46,15 @@ void sl_influence_close(sl_influence **influence_p)
 
 /* --- encoders --- */
 
+/* Views that were made here never make room for themselves at the price of a refusal: without room
+ * they are as if there were none. */
 static bool is_scored(const sl_influence *influence, const sluice_sample *sample)
 {
-    return influence->on && sample->views.n_views >= 2;
+    const sluice_views *views = &sample->views;
+    return influence->on && views->n_views >= 2 &&
+           (!views->builtin || sl_encoders_room(influence) != NULL ||
+            sl_encoders_find(influence, sample->encoder, views->n_views, views->dim,
+                             views->dim_in) != NULL);
 }
 
 /* The encoder of a sample; opened if it is new. There is room, or it would have been refused. */
@@ -80,7 +86,7 @@ const char *sl_influence_admit(sl_influence *influence, const sluice_sample *sam
     }
     for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS; i++) {
         const sl_encoder *known = &influence->encoder[i];
-        if (sl_encoder_has_name(known, sample->encoder) &&
+        if (!views->builtin && sl_encoder_has_name(known, sample->encoder) &&
             (known->dim != views->dim || known->dim_in != views->dim_in)) {
             return "view_dimension_changed";
         }

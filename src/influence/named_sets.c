@@ -56,6 +56,10 @@ sluice_status sl_influence_reference_add(sl_influence *influence, const char *na
                            views->dim_in != to->dim_in))) {
             return SLUICE_E_BADSAMPLE;
         }
+        if (to->n > 0 && views->builtin &&
+            !sl_span_equal((sluice_span){to->encoder, to->encoder_size}, sample->encoder)) {
+            return SLUICE_E_BADSAMPLE; /* texts and images in one set have the same shape */
+        }
         if (to->n == 0) {
             to->n_views = views->n_views;
             to->dim = views->dim;

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 
 import pytest
 
@@ -213,3 +214,47 @@ def test_readme_lines_send_samples_and_print_what_was_kept(folder, tmp_path):
     assert "kept: 2" in done.stdout and "dropped: 1" in done.stdout
     assert "demo-0: the quick brown fox" in done.stdout and "demo-1: a text of its own" in done.stdout
     assert "demo-2" not in done.stdout
+
+
+def fake_encode(texts):
+    """Stands for a model: hashed words, 24 numbers."""
+    rows = []
+    for text in texts:
+        row = [0.01] * 24
+        for word in text.split():
+            place = zlib.crc32(word.encode())
+            row[place % 24] += 1 if place & 1 << 20 else -1
+        rows.append(row)
+    return rows
+
+
+def test_an_encoder_of_the_user_fills_influence(sluice, tmp_path):
+    encoders = importlib.import_module("sluice.encoders")
+    encode, texts = encoders.TextViews(fake_encode, "fake@1"), [text_of(i) for i in range(600)]
+    fields = encode(texts)
+    assert fields == encode(texts)  # the same augmentations each time
+    assert fields[:7] == encode(texts[:7])  # and whatever came along
+    assert fields != encoders.TextViews(fake_encode, "fake@1", seed=1)(texts)
+    for one in fields:
+        assert len(one["views"]) == 3 and one["views"][0] != one["views"][1] != one["views"][2]
+    with Filter(tmp_path, influence__expert__warmup=256) as running:
+        with sluice.Producer(running.ingest, "p") as producer:
+            for i, (text, more) in enumerate(zip(texts, fields)):
+                producer.send(id=f"t{i}", text=text, **more)
+        with sluice.Consumer(running.egress, "g") as consumer:
+            last = list(consumer)[-1].annotations[-1].influence
+        running.stop()
+    assert last.HasField("self") and last.HasField("leverage") and last.HasField("reliability")
+
+
+def test_augmentations_keep_the_stated_share_of_the_words(sluice):
+    encoders = importlib.import_module("sluice.encoders")
+    words = [f"w{i}" for i in range(200)]
+    dropped, cropped = encoders.augment(" ".join(words))
+    assert 150 <= len(dropped.split()) <= 185 and set(dropped.split()) < set(words)
+    assert len(cropped.split()) == 140 and " ".join(cropped.split()) in " ".join(words)
+    assert encoders.augment("") == ["", ""] and encoders.augment("word") == ["word", "word"]
+    dropped, cropped = encoders.augment("白日依山尽黄河入海流欲穷千里目更上一层楼")
+    assert len(cropped) == 14 and len(dropped) <= 20
+    with pytest.raises(ValueError):
+        encoders.TextViews(lambda texts: [[1.0]], "short@1")(["a b c d"])

@@ -1,8 +1,9 @@
-/* fuzz_normalize.c - any bytes as the payload of a text: both kernels agree, and so does a repeat.
- */
+/* fuzz_normalize.c - any bytes as the payload of a text: both kernels agree, so does a repeat, and
+ * the built-in views are unit rows. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "features/builtin_text.h"
 #include "features/normalize.h"
 #include "features/units.h"
 
@@ -25,6 +26,27 @@ static void compare_units(const sl_unicode *unicode, const sl_normal *normal, ch
     check(plain.n == 0 || memcmp(plain.hash, fast.hash, plain.n * sizeof *plain.hash) == 0);
 }
 
+/* Built-in views of both cuts are the same bits, unit rows, and leave nothing behind. */
+static void compare_views(const sl_unicode *unicode, const sl_normal *normal)
+{
+    static sl_builtin_text *encoder;
+    static sl_units plain = {.keep_spans = true}, fast = {.keep_spans = true};
+    float one[SL_BUILTIN_VIEWS * SL_BUILTIN_DIM], two[SL_BUILTIN_VIEWS * SL_BUILTIN_DIM];
+    check(encoder != NULL || sl_builtin_text_open(&encoder) == SLUICE_OK);
+    check(sl_units_make(unicode, normal, 'w', 0, SL_KERNEL_REF, &plain) == SLUICE_OK);
+    check(sl_units_make(unicode, normal, 'w', 0, sl_kernel_best(), &fast) == SLUICE_OK);
+    bool made = sl_builtin_text_make(encoder, normal, &plain, normal->size, one);
+    check(sl_builtin_text_make(encoder, normal, &fast, normal->size, two) == made);
+    if (made) {
+        check(memcmp(one, two, sizeof one) == 0);
+        double square = 0;
+        for (uint32_t i = 0; i < SL_BUILTIN_VIEWS * SL_BUILTIN_DIM; i++) {
+            square += (double)one[i] * (double)one[i];
+        }
+        check(square > 2.999 && square < 3.001);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static sl_unicode *unicode; /* kept for the run; one thread */
@@ -44,5 +66,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     compare_units(unicode, &plain, 'w');
     compare_units(unicode, &plain, 't');
     compare_units(unicode, &plain, 'c');
+    compare_views(unicode, &plain);
     return 0;
 }

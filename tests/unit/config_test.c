@@ -298,7 +298,7 @@ static void test_config_parse_keys_of_later_versions_pass_at_their_default_only(
                            "    when: 'duplicate'\n"
                            "  - {when: percentile.leverage >= 0.99, do: flag, reason: rare}\n"),
                      SLUICE_OK);
-    assert_refused("encoder: builtin\n", 1, 10, "upstream or none");
+    assert_refused("encoder: minilm\n", 1, 10, "upstream, builtin or none");
     assert_refused("duplicate: {embedding: {memory: 1GiB}}\n", 1, 33, "only the default 320MiB");
     assert_refused("duplicate: {embedding: {memory: 1GB}}\n", 1, 33, "a size such as");
     assert_refused("budget: {keep_fraction: 0.5}\n", 1, 9, "not in this version");

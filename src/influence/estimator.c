@@ -94,24 +94,18 @@ static sluice_status open_frozen(sl_estimator *estimator)
 {
     const size_t m = estimator->shape.dim_out;
     const size_t d = estimator->shape.dim_in;
-    sl_leverage *leverage = &estimator->leverage;
     uint32_t rank = estimator->settings->expert.rank;
     rank = rank == 0 ? (uint32_t)d / 8 : rank;
-    *leverage = (sl_leverage){.dim = (uint32_t)d};
-    leverage->p = calloc(d, sizeof(double));
-    leverage->mt = calloc(d, sizeof(double));
-    leverage->rank = rank < 1 ? 1 : rank > d ? (uint32_t)d : rank;
-    leverage->eig = calloc(d, sizeof(double));
-    leverage->centred = floats(d);
+    rank = rank < 1 ? 1 : rank > d ? (uint32_t)d : rank;
+    SLUICE_TRY(sl_leverage_open((uint32_t)d, rank, &estimator->leverage));
+    estimator->leverage.follow = estimator->settings->expert.n_refresh == 0;
     estimator->basis_in = floats(d * d);
     estimator->basis_out = estimator->two_sides ? floats(m * m) : estimator->basis_in;
     estimator->moved = floats(m * d);
     estimator->inverse = floats(m * d);
     estimator->mean = floats(d);
-    bool there = leverage->p != NULL && leverage->mt != NULL && leverage->eig != NULL &&
-                 leverage->centred != NULL && estimator->basis_in != NULL &&
-                 estimator->basis_out != NULL && estimator->moved != NULL &&
-                 estimator->inverse != NULL && estimator->mean != NULL;
+    bool there = estimator->basis_in != NULL && estimator->basis_out != NULL &&
+                 estimator->moved != NULL && estimator->inverse != NULL && estimator->mean != NULL;
     return there ? sl_refresh_open(estimator) : SLUICE_E_NOMEM;
 }
 
@@ -161,19 +155,10 @@ void sl_estimator_close(sl_estimator **estimator_p)
     if (estimator->basis_out != estimator->basis_in) {
         free(estimator->basis_out);
     }
-    void *owned[] = {estimator->lambda,
-                     estimator->eig_sum,
-                     estimator->gradient,
-                     estimator->basis_in,
-                     estimator->moved,
-                     estimator->inverse,
-                     estimator->mean,
-                     estimator->leverage.p,
-                     estimator->leverage.mt,
-                     estimator->leverage.eig,
-                     estimator->leverage.centred,
-                     estimator->left,
-                     estimator->work};
+    sl_leverage_close(&estimator->leverage);
+    void *owned[] = {estimator->lambda,   estimator->eig_sum, estimator->gradient,
+                     estimator->basis_in, estimator->moved,   estimator->inverse,
+                     estimator->mean,     estimator->left,    estimator->work};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
         free(owned[i]);
     }

@@ -156,7 +156,7 @@ def test_attacks_do_what_the_table_says_and_the_defences_bound_them():
         assert all(abs(float(a) - float(b)) <= 0.01 for a, b in zip(have[3:], want[3:])), (have, want)
     table = {(row[0], row[1]): [float(x) for x in row[2:]] for row in rows}
     for attack in ("copies", "near copies", "norm bombs", "half the stream"):
-        assert table[attack, "all"][0] == 0, attack  # the first of them shows already
+        assert 0 <= table[attack, "all"][0] <= 20, attack  # seen within 20 of its samples
         assert table[attack, "all"][2] <= table[attack, "none"][2] + 0.01, attack
     assert table["copies", "all"][2] <= 0.02 and table["copies", "none"][2] >= 0.1
     assert table["half the stream", "all"][2] <= 0.25

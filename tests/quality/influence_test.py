@@ -240,3 +240,22 @@ def test_toward_under_drift_agrees_with_leave_one_out(pack):
         x = column(stepped, field)
         print(f"{pack} drift, {field}: median {numpy.median(x[600:700]):.3g} at the turn, {numpy.median(x[1100:]):.3g} at the end")
         assert 0.1 < numpy.median(x[1100:]) / numpy.median(x[600:700]) < 10
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_percentiles_are_what_they_say_on_a_stationary_stream(pack):
+    """Of the last samples a share p has a percentile below p, but for sampling. The pack comes four times, each time in another
+    order: before, the block itself still moves, and scores with it (self by .11 at p = .75 in the first pass)."""
+    views = reduced(views_of(pack), 16)
+    random = numpy.random.default_rng(8)
+    reference, rest = views[:100], views[100:]
+    stream = numpy.concatenate([rest[random.permutation(len(rest))] for _ in range(4)])
+    scores = run_filter(stream, [reference], influence__half_life=2000, influence__expert__warmup=512)[3 * len(rest):]
+    worst = 0
+    for field in (("loss",), ("self",), ("leverage",), ("toward", "ref0")):
+        values = column(scores, "percentile", *field)
+        for p in (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99):
+            error = (values < p).mean() - p
+            worst = max(worst, abs(error))
+            assert abs(error) <= 3 * numpy.sqrt(2 * p * (1 - p) / len(values)), (field, p, error)
+    print(f"{pack}: percentiles are off by at most {worst:.3f}")

@@ -259,3 +259,18 @@ def test_percentiles_are_what_they_say_on_a_stationary_stream(pack):
             worst = max(worst, abs(error))
             assert abs(error) <= 3 * numpy.sqrt(2 * p * (1 - p) / len(values)), (field, p, error)
     print(f"{pack}: percentiles are off by at most {worst:.3f}")
+
+
+@pytest.mark.parametrize("d", [16, 64, 128])
+def test_leverage_between_refreshes_agrees_with_the_exact_covariance(d):
+    views = reduced(views_of(PACKS[0]), d)
+    views = views[numpy.random.default_rng(1).permutation(len(views))][:1500]
+    have = column(run_filter(views, influence__expert__warmup=512), "leverage")
+    for block in range(2, 5):  # the first basis is of 512 samples; the next comes out 16 blocks after its trigger
+        known, now = views[:block * 256].reshape(-1, d), views[block * 256:(block + 1) * 256, 0]
+        covariance = numpy.cov(known.T, bias=True)
+        y = now - known.mean(0)
+        exact = (y @ numpy.linalg.inv(covariance + 0.01 * numpy.trace(covariance) / d * numpy.eye(d)) * y).sum(1)
+        r = spearman(have[block * 256:(block + 1) * 256], exact)
+        print(f"d = {d}, block {block}: leverage beside the exact one {r:.3f}")
+        assert r >= 0.92

@@ -94,24 +94,18 @@ static sluice_status open_frozen(sl_estimator *estimator)
 {
     const size_t m = estimator->shape.dim_out;
     const size_t d = estimator->shape.dim_in;
-    sl_leverage *leverage = &estimator->leverage;
     uint32_t rank = estimator->settings->expert.rank;
     rank = rank == 0 ? (uint32_t)d / 8 : rank;
-    *leverage = (sl_leverage){.dim = (uint32_t)d};
-    leverage->p = calloc(d, sizeof(double));
-    leverage->mt = calloc(d, sizeof(double));
-    leverage->rank = rank < 1 ? 1 : rank > d ? (uint32_t)d : rank;
-    leverage->eig = calloc(d, sizeof(double));
-    leverage->centred = floats(d);
+    rank = rank < 1 ? 1 : rank > d ? (uint32_t)d : rank;
+    SLUICE_TRY(sl_leverage_open((uint32_t)d, rank, &estimator->leverage));
+    estimator->leverage.follow = estimator->settings->expert.n_refresh == 0;
     estimator->basis_in = floats(d * d);
     estimator->basis_out = estimator->two_sides ? floats(m * m) : estimator->basis_in;
     estimator->moved = floats(m * d);
     estimator->inverse = floats(m * d);
     estimator->mean = floats(d);
-    bool there = leverage->p != NULL && leverage->mt != NULL && leverage->eig != NULL &&
-                 leverage->centred != NULL && estimator->basis_in != NULL &&
-                 estimator->basis_out != NULL && estimator->moved != NULL &&
-                 estimator->inverse != NULL && estimator->mean != NULL;
+    bool there = estimator->basis_in != NULL && estimator->basis_out != NULL &&
+                 estimator->moved != NULL && estimator->inverse != NULL && estimator->mean != NULL;
     return there ? sl_refresh_open(estimator) : SLUICE_E_NOMEM;
 }
 
@@ -161,19 +155,10 @@ void sl_estimator_close(sl_estimator **estimator_p)
     if (estimator->basis_out != estimator->basis_in) {
         free(estimator->basis_out);
     }
-    void *owned[] = {estimator->lambda,
-                     estimator->eig_sum,
-                     estimator->gradient,
-                     estimator->basis_in,
-                     estimator->moved,
-                     estimator->inverse,
-                     estimator->mean,
-                     estimator->leverage.p,
-                     estimator->leverage.mt,
-                     estimator->leverage.eig,
-                     estimator->leverage.centred,
-                     estimator->left,
-                     estimator->work};
+    sl_leverage_close(&estimator->leverage);
+    void *owned[] = {estimator->lambda,   estimator->eig_sum, estimator->gradient,
+                     estimator->basis_in, estimator->moved,   estimator->inverse,
+                     estimator->mean,     estimator->left,    estimator->work};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
         free(owned[i]);
     }
@@ -226,17 +211,6 @@ void sl_estimator_score(sl_estimator *estimator, uint64_t offset, sl_slice_score
         }
     }
     sl_leverage_rows(&estimator->leverage, slice->a, scores->leverage, scores->residual);
-}
-
-double sl_estimator_sound_leverage(const sl_estimator *estimator, uint32_t i_block_slot,
-                                   float leverage)
-{
-    if (!estimator->live || isnan(leverage) || estimator->leverage.sound) {
-        return (double)leverage;
-    }
-    const sl_slice *slice = &estimator->slice[i_block_slot / SL_SLOTS];
-    const size_t row = (size_t)(i_block_slot % SL_SLOTS) * estimator->shape.dim_in;
-    return sl_leverage_plain(&estimator->leverage, slice->a + row);
 }
 
 void sl_estimator_apply(sl_estimator *estimator, uint64_t offset, const sl_slot *slot)
@@ -337,11 +311,7 @@ static void add_statistics(sl_estimator *estimator, uint32_t i_slice)
         mean_view(estimator, slice->right, i, mean);
         sl_shift_add(&estimator->shift, slot->i_source, mean, estimator->settings->half_life);
         for (uint32_t j = 0; j < n_stats(estimator); j++) {
-            const double value =
-                j == SL_STAT_LEVERAGE
-                    ? sl_estimator_sound_leverage(estimator, i_slice * SL_SLOTS + i, slot->stat[j])
-                    : (double)slot->stat[j];
-            sl_quantile_add(estimator->quantile[j], value);
+            sl_quantile_add(estimator->quantile[j], (double)slot->stat[j]);
         }
     }
 }
@@ -454,7 +424,7 @@ static void freeze_leverage(sl_estimator *estimator)
     for (uint32_t j = 0; j < d; j++) {
         leverage->eig[j] = estimator->eig_sum[j] / weight;
     }
-    sl_leverage_freeze(leverage, estimator->settings->expert.ridge, weight, estimator->new_basis);
+    sl_leverage_freeze(leverage, estimator->settings->expert.ridge, estimator->new_basis);
     estimator->new_basis = false;
 }
 

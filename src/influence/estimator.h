@@ -115,11 +115,6 @@ void sl_estimator_place(sl_estimator *estimator, uint64_t offset, const sluice_v
 /* All 64 rows of the slice of `offset`; the loss is in slice->delta[0]. */
 void sl_estimator_score(sl_estimator *estimator, uint64_t offset, sl_slice_scores *scores);
 
-/* The leverage of a row of the open block that percentiles go by: `leverage` as it was scored, or
- * its plain form while the basis is not sound. */
-double sl_estimator_sound_leverage(const sl_estimator *estimator, uint32_t i_block_slot,
-                                   float leverage);
-
 /* What the sample at `offset` leaves until the block is frozen. It was placed. */
 void sl_estimator_apply(sl_estimator *estimator, uint64_t offset, const sl_slot *slot);
 

@@ -160,15 +160,14 @@ static void fill_live(const sl_estimator *estimator, const sl_slice_scores *from
     }
 }
 
-static void fill_percentiles(const sl_estimator *estimator, uint32_t i_slot, const named_sets *sets,
+static void fill_percentiles(const sl_estimator *estimator, const named_sets *sets,
                              sluice_scores *scores)
 {
     sl_quantile *const *quantile = estimator->quantile;
     scores->percentile.loss = sl_quantile_share(quantile[SL_STAT_LOSS], (double)scores->loss);
     scores->percentile.self = sl_quantile_share(quantile[SL_STAT_SELF], (double)scores->self);
     scores->percentile.leverage =
-        sl_quantile_share(quantile[SL_STAT_LEVERAGE],
-                          sl_estimator_sound_leverage(estimator, i_slot, scores->leverage));
+        sl_quantile_share(quantile[SL_STAT_LEVERAGE], (double)scores->leverage);
     for (uint32_t i = 0; i < sets->n; i++) {
         scores->percentile.toward[i] =
             sl_quantile_share(quantile[SL_STAT_TOWARD + sets->slot[i]], (double)scores->toward[i]);
@@ -202,7 +201,7 @@ static void score_encoder(sl_influence *influence, sl_encoder *known, sluice_sam
         if (estimator->live) {
             fill_live(estimator, &scores, i_slot, i_source[i], sets, out);
         }
-        fill_percentiles(estimator, i_block_slot, sets, out);
+        fill_percentiles(estimator, sets, out);
     }
 }
 

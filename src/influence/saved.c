@@ -13,7 +13,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define SAVED_VERSION 2 /* 1: without left_over_new, and whether a reference takes part */
+#define SAVED_VERSION                                                                              \
+    2 /* 1: without the variances of the last basis, and which references take part */
 
 /* One walk over all fields, for both directions: `out` is written, or `in` is read. */
 typedef struct saved_walk {
@@ -107,9 +108,6 @@ static void pass_numbers(saved_walk *walk, sl_estimator *estimator)
     pass_doubles(walk, &estimator->reliability.weight, 1);
     pass_doubles(walk, &estimator->reliability.sum, 1);
     pass_doubles(walk, &estimator->leverage.d_eff_off, 1);
-    if (version > 1) {
-        pass_doubles(walk, &estimator->leverage.left_over_new, 1);
-    }
     pass_doubles(walk, &estimator->source_total, 1);
     pass_doubles(walk, estimator->source_count, SL_SHIFT_SOURCES);
     expect(walk, isfinite(estimator->moments.weight) && isfinite(estimator->mu) &&
@@ -135,6 +133,10 @@ static void pass_sums(saved_walk *walk, sl_estimator *estimator)
         }
         if (estimator->has_moved) {
             pass_floats(walk, estimator->moved, m * d);
+        }
+        if (walk->version > 1) {
+            pass_doubles(walk, estimator->leverage.eig_then, d);
+            pass_doubles(walk, estimator->leverage.mt_then, d);
         }
     }
 }
@@ -338,6 +340,8 @@ sluice_status sl_estimator_load(sl_estimator *estimator, sluice_span saved)
         if (estimator->live) {
             sl_refresh_end_warmup(estimator);
         }
+        /* A state of version 1 does not tell what its basis was made from: it is taken as new. */
+        estimator->new_basis = estimator->live && walk.version == 1;
         sl_estimator_derive(estimator);
     }
     return walk.status;

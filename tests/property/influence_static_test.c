@@ -295,12 +295,10 @@ static void check_leverage(golden_case *self)
     const uint32_t d = self->shape.dim_in;
     golden_array eig = golden_read(self->name, "eig.npy");
     golden_array mean = golden_read(self->name, "mean.npy");
-    sl_leverage leverage = {.dim = d,
-                            .rank = (uint32_t)golden_number(self->name, "rank", 0),
-                            .p = calloc(d, sizeof(double)),
-                            .mt = calloc(d, sizeof(double)),
-                            .centred = floats(d),
-                            .eig = eig.at};
+    sl_leverage leverage;
+    assert_int_equal(sl_leverage_open(d, (uint32_t)golden_number(self->name, "rank", 0), &leverage),
+                     SLUICE_OK);
+    memcpy(leverage.eig, eig.at, sizeof *eig.at * d);
     for (uint32_t j = 0; j < d; j++) {
         double sum = 0;
         for (uint32_t i = 0; i < d; i++) {
@@ -308,7 +306,7 @@ static void check_leverage(golden_case *self)
         }
         leverage.mt[j] = sum;
     }
-    sl_leverage_freeze(&leverage, 0.01, 1e9, true);
+    sl_leverage_freeze(&leverage, 0.01, true);
     double ridge = golden_number(self->name, "ridge", NAN);
     double d_eff = golden_number(self->name, "d_eff", NAN);
     assert_true(fabs(leverage.ridge / ridge - 1) < 1e-4);
@@ -323,9 +321,7 @@ static void check_leverage(golden_case *self)
     }
     expect(self, "expect_leverage.npy", self->have[LEVERAGE], 1e-4, 1e-4);
     expect(self, "expect_residual.npy", self->have_residual, 1e-4, 1e-4);
-    free(leverage.p);
-    free(leverage.mt);
-    free(leverage.centred);
+    sl_leverage_close(&leverage);
     free(eig.at);
     free(mean.at);
 }

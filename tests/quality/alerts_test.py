@@ -51,7 +51,7 @@ def alerts_of(samples, rng):
             for i, s in enumerate(samples):
                 file.write(json.dumps({"id": str(i), "source": s["source"], "text": s["text"], "ts": s["ts"]}) + "\n")
         subprocess.run([SLUICE, "filter", "--state", folder / "state", "--set", "duplicate.text.memory=16MiB",
-                        "--set", "influence.half_life=4000", "--views", folder / "in.npy", "-o", os.devnull,
+                        "--set", "influence.half_life=20000", "--views", folder / "in.npy", "-o", os.devnull,
                         folder / "in.jsonl"], check=True, stderr=subprocess.DEVNULL)
         done = subprocess.run([SLUICE, "report", "--state", folder / "state", "--json"], check=True, capture_output=True)
         return json.loads(done.stdout)["portfolio"]["alerts"]

@@ -193,3 +193,84 @@ def test_reliability_predicts_agreement_of_disjoint_augmentations(pack):
     predicted = 2 * r / (1 + r)
     print(f"{pack}: reported {reported:.3f}, from disjoint augmentations {predicted:.3f}")
     assert abs(reported - predicted) <= 0.05
+
+
+def turned(views, angle):
+    """Each sample turned by its angle in every second pair of principal directions."""
+    out = views.copy()
+    for j in range(0, views.shape[2] - 1, 4):
+        c, s = numpy.cos(angle)[:, None], numpy.sin(angle)[:, None]
+        out[:, :, j], out[:, :, j + 1] = c * views[:, :, j] - s * views[:, :, j + 1], s * views[:, :, j] + c * views[:, :, j + 1]
+    return out
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_toward_under_drift_agrees_with_leave_one_out(pack):
+    """The second half of the stream rotates away, by 90 degrees at its end; one reference set lies where it began, the other
+    where it ends. The block is retrained over the whole stream, as if it had not moved."""
+    views = reduced(views_of(pack), 16)
+    views = views[numpy.random.default_rng(3).permutation(len(views))]
+    n = 1200
+    angle = numpy.concatenate([numpy.zeros(n // 2), numpy.linspace(0, numpy.pi / 2, n // 2)])
+    stream = turned(views[200:1400], angle)
+    references = [views[:100], turned(views[100:200], numpy.full(100, numpy.pi / 2))]
+    stepped = run_filter(stream, references, **PROTOCOL)
+    fixed = run_filter(stream, references, influence__expert__adapter="fixed", **PROTOCOL)
+    block = Block(stream)
+    at = block.minimum()
+    inverse = numpy.linalg.inv(block.hessian(at, block.mu))
+    base = [block.losses(at, r).mean() for r in references]
+    change = numpy.full((2, n), numpy.nan)
+    for i in range(COLD, n, 2):
+        weight = numpy.ones(n)
+        weight[i] = 0
+        without = block.minimum(weight, at, inverse)
+        for r in range(2):
+            change[r, i] = block.losses(without, references[r]).mean() - base[r]
+    live = numpy.arange(COLD, n, 2)
+    gradients = block.gradients(numpy.eye(block.d), stream)
+    for r in range(2):
+        dot = numpy.einsum("nmd,md->n", gradients, block.gradients(numpy.eye(block.d), references[r]).mean(0))
+        values = [spearman(change[r, live], x[live]) for x in (
+            column(stepped, "toward", f"ref{r}"), column(fixed, "toward", f"ref{r}"), dot)]
+        print(f"{pack} drift, toward {r}: stepped {values[0]:.3f} fixed {values[1]:.3f} dot product {values[2]:.3f}")
+        assert values[0] >= 0.97 and values[0] >= max(values[1:])
+    # Nothing runs away: what is scored after the turn is of the size of what was scored before.
+    for field in ("self", "loss"):
+        x = column(stepped, field)
+        print(f"{pack} drift, {field}: median {numpy.median(x[600:700]):.3g} at the turn, {numpy.median(x[1100:]):.3g} at the end")
+        assert 0.1 < numpy.median(x[1100:]) / numpy.median(x[600:700]) < 10
+
+
+@pytest.mark.parametrize("pack", PACKS)
+def test_percentiles_are_what_they_say_on_a_stationary_stream(pack):
+    """Of the last samples a share p has a percentile below p, but for sampling. The pack comes four times, each time in another
+    order: before, the block itself still moves, and scores with it (self by .11 at p = .75 in the first pass)."""
+    views = reduced(views_of(pack), 16)
+    random = numpy.random.default_rng(8)
+    reference, rest = views[:100], views[100:]
+    stream = numpy.concatenate([rest[random.permutation(len(rest))] for _ in range(4)])
+    scores = run_filter(stream, [reference], influence__half_life=2000, influence__expert__warmup=512)[3 * len(rest):]
+    worst = 0
+    for field in (("loss",), ("self",), ("leverage",), ("toward", "ref0")):
+        values = column(scores, "percentile", *field)
+        for p in (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99):
+            error = (values < p).mean() - p
+            worst = max(worst, abs(error))
+            assert abs(error) <= 3 * numpy.sqrt(2 * p * (1 - p) / len(values)), (field, p, error)
+    print(f"{pack}: percentiles are off by at most {worst:.3f}")
+
+
+@pytest.mark.parametrize("d", [16, 64, 128])
+def test_leverage_between_refreshes_agrees_with_the_exact_covariance(d):
+    views = reduced(views_of(PACKS[0]), d)
+    views = views[numpy.random.default_rng(1).permutation(len(views))][:1500]
+    have = column(run_filter(views, influence__expert__warmup=512), "leverage")
+    for block in range(2, 5):  # the first basis is of 512 samples; the next comes out 16 blocks after its trigger
+        known, now = views[:block * 256].reshape(-1, d), views[block * 256:(block + 1) * 256, 0]
+        covariance = numpy.cov(known.T, bias=True)
+        y = now - known.mean(0)
+        exact = (y @ numpy.linalg.inv(covariance + 0.01 * numpy.trace(covariance) / d * numpy.eye(d)) * y).sum(1)
+        r = spearman(have[block * 256:(block + 1) * 256], exact)
+        print(f"d = {d}, block {block}: leverage beside the exact one {r:.3f}")
+        assert r >= 0.92

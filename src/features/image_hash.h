@@ -11,6 +11,8 @@
 #define SL_IMAGE_SIDE_LEAST                                                                        \
     16 /* pixels; below, the quality is 0                                  */
 
+#define SL_IMAGE_TURNS 8 /* a square lies in eight ways: 0 as it is, then the others           */
+
 typedef struct sl_image_hash sl_image_hash; /* constant tables */
 
 SLUICE_MUST_USE sluice_status sl_image_hash_open(sl_image_hash **out);
@@ -32,6 +34,18 @@ void sl_image_hash_close(sl_image_hash **hash_p);
  * Source     Zauner 2010 (sign of cosine coefficients); F1 measured in tests/quality. */
 void sl_image_hash_make(const sl_image_hash *hash, const sl_raster *raster, uint8_t *signature,
                         int8_t *colours, uint8_t *quality);
+
+/* sl_image_turn - the signature and colours that the picture would have if it were turned.
+ *
+ *     turn & 1  left and right exchanged    Y(u, v) becomes (-1)^v Y(u, v)
+ *     turn & 2  top and bottom exchanged    Y(u, v) becomes (-1)^u Y(u, v)
+ *     turn & 4  then rows and columns exchanged            Y(v, u)
+ *
+ * signature, colours  Borrow; not aliased with the outputs.
+ * Error               as sl_image_hash_make of the turned raster, but where c is within rounding of
+ *                     a threshold. */
+void sl_image_turn(const uint8_t *signature, const int8_t *colours, uint32_t turn, uint8_t *turned,
+                   int8_t *turned_colours);
 
 /* The same by the definition, in float64 and without tables. */
 void sl_image_hash_ref(const sl_raster *raster, uint8_t *signature, int8_t *colours,

@@ -82,7 +82,7 @@ int main(int argc, char **argv)
     uint64_t n, n_kept = strtoull(argv[2], NULL, 10);
     uint8_t *all = read_signatures(argv[1], &n);
     sluice_config config = {0};
-    config.duplicate.image_memory = (n + 1000) * 200 + (1 << 20);
+    config.duplicate.image_memory = (n + 1000) * 240 + (1 << 20);
     config.duplicate.image_threshold = atof(argv[3]);
     sl_image *image;
     sluice_message why;

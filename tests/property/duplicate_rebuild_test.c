@@ -23,11 +23,12 @@ typedef struct test_stream {
     uint64_t n;
 } test_stream;
 
-/* Few distinct images too, a few bits apart; turned now and then, grey or in one of two colours. */
+/* Very few distinct images too, so that buckets overflow and old slots show new rows; half of them
+ * a few bits apart, some turned, grey or in one of two colours. */
 static void make_look(uint64_t *state, uint64_t family, sluice_sample *sample)
 {
-    sluice_sample look = make_image_sample(0, family, "", "");
-    for (uint32_t n = random_below(state, 40); n > 0; n--) {
+    sluice_sample look = make_image_sample(0, family % 6, "", "");
+    for (uint32_t n = random_below(state, 2) * random_below(state, 40); n > 0; n--) {
         uint32_t bit = random_below(state, SLUICE_IMAGE_BITS);
         look.features.image_signature[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }

@@ -157,7 +157,7 @@ sluice_status sl_image_open(const sluice_config *config, sl_image **out, sluice_
     }
     image->n_different = bits_different(config);
     image->radius = radius_of(sl_image_threshold(config));
-    image->n_turns = config->duplicate.image_turns ? SL_IMAGE_TURNS : 1;
+    image->n_turns = config->duplicate.image_turns ? SL_RASTER_TURNS : 1;
     image->window = (sl_window){config->duplicate.window_samples, config->duplicate.window_age_us};
     sl_index_options options = keyed_options(config);
     sluice_status status =

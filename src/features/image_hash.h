@@ -11,8 +11,6 @@
 #define SL_IMAGE_SIDE_LEAST                                                                        \
     16 /* pixels; below, the quality is 0                                  */
 
-#define SL_IMAGE_TURNS 8 /* a square lies in eight ways: 0 as it is, then the others           */
-
 typedef struct sl_image_hash sl_image_hash; /* constant tables */
 
 SLUICE_MUST_USE sluice_status sl_image_hash_open(sl_image_hash **out);
@@ -35,11 +33,11 @@ void sl_image_hash_close(sl_image_hash **hash_p);
 void sl_image_hash_make(const sl_image_hash *hash, const sl_raster *raster, uint8_t *signature,
                         int8_t *colours, uint8_t *quality);
 
-/* sl_image_turn - the signature and colours that the picture would have if it were turned.
+/* sl_image_turn - the signature and colours of the picture turned as by sl_raster_turn.
  *
- *     turn & 1  left and right exchanged    Y(u, v) becomes (-1)^v Y(u, v)
- *     turn & 2  top and bottom exchanged    Y(u, v) becomes (-1)^u Y(u, v)
- *     turn & 4  then rows and columns exchanged            Y(v, u)
+ *     turn & 1  Y(u, v) becomes (-1)^v Y(u, v)
+ *     turn & 2  Y(u, v) becomes (-1)^u Y(u, v)
+ *     turn & 4  then Y(v, u)
  *
  * signature, colours  Borrow; not aliased with the outputs.
  * Error               as sl_image_hash_make of the turned raster, but where c is within rounding of

@@ -33,7 +33,7 @@ static void make_look(uint64_t *state, uint64_t family, sluice_sample *sample)
         look.features.image_signature[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     memset(look.features.image_colours, (int)random_below(state, 3) * 40, SLUICE_IMAGE_COLOURS);
-    uint32_t turn = random_below(state, 4) == 0 ? random_below(state, SL_IMAGE_TURNS) : 0;
+    uint32_t turn = random_below(state, 4) == 0 ? random_below(state, SL_RASTER_TURNS) : 0;
     sl_image_turn(look.features.image_signature, look.features.image_colours, turn,
                   sample->features.image_signature, sample->features.image_colours);
 }

@@ -265,7 +265,7 @@ static void test_image_turned_is_found_when_asked_for(void **state)
         sluice_sample kept = make_image_sample(0, 1, "a", "s");
         insert(plain, &kept);
         insert(turning, &kept);
-        for (uint32_t turn = 1; turn < SL_IMAGE_TURNS; turn++) {
+        for (uint32_t turn = 1; turn < SL_RASTER_TURNS; turn++) {
             sluice_sample turned = kept;
             turned.offset = 1;
             sl_image_turn(kept.features.image_signature, kept.features.image_colours, turn,

@@ -107,14 +107,14 @@ static uint32_t bits_different(const sluice_config *config)
     return SLUICE_IMAGE_BITS - (uint32_t)ceil(threshold * SLUICE_IMAGE_BITS - 1e-9);
 }
 
-static bool is_keyed(const sluice_config *config)
+bool sl_image_is_keyed(const sluice_config *config)
 {
     return bits_different(config) < SL_SIGNATURE_STEPS;
 }
 
 uint64_t sl_image_rows_of(const sluice_config *config, uint32_t id_bytes)
 {
-    if (is_keyed(config)) {
+    if (sl_image_is_keyed(config)) {
         sl_index_options options = keyed_options(config);
         return sl_index_rows_of(&options, id_bytes);
     }
@@ -160,9 +160,9 @@ sluice_status sl_image_open(const sluice_config *config, sl_image **out, sluice_
     image->n_turns = config->duplicate.image_turns ? SL_RASTER_TURNS : 1;
     image->window = (sl_window){config->duplicate.window_samples, config->duplicate.window_age_us};
     sl_index_options options = keyed_options(config);
-    sluice_status status =
-        is_keyed(config) ? sl_index_init(&image->index, &options, "duplicate.image.memory", why)
-                         : open_scan(image, config, why);
+    sluice_status status = sl_image_is_keyed(config) ? sl_index_init(&image->index, &options,
+                                                                     "duplicate.image.memory", why)
+                                                     : open_scan(image, config, why);
     if (status != SLUICE_OK) {
         sl_image_close(&image);
         return status;

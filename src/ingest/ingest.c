@@ -396,21 +396,8 @@ static void read_pull(sl_ingest *ingest)
         }
         sl_spool_producer *row = ingest->pull_row;
         sluice_span message = {zmq_msg_data(&taken->frame), zmq_msg_size(&taken->frame)};
-        uint8_t header[8];
-        size_t header_bytes;
-        sl_pull_header(message, header, &header_bytes);
-        sl_bytes_clear(&taken->wrapped);
-        if (row == NULL ||
-            (header_bytes > 0 &&
-             (sl_bytes_append(&taken->wrapped, header, header_bytes) != SLUICE_OK ||
-              sl_bytes_append(&taken->wrapped, message.data, message.size) != SLUICE_OK))) {
-            atomic_fetch_add(&ingest->n_undecodable, 1);
-            give_free(ingest, taken);
-            continue;
-        }
-        sluice_span batch =
-            header_bytes > 0 ? (sluice_span){taken->wrapped.data, taken->wrapped.size} : message;
-        if (!sl_session_batch_fits(batch)) {
+        sluice_span batch;
+        if (row == NULL || sl_pull_batch(message, &taken->wrapped, &batch) != SLUICE_OK) {
             atomic_fetch_add(&ingest->n_undecodable, 1);
             give_free(ingest, taken);
             continue;

@@ -32,7 +32,7 @@ void sl_signature_symbols(const uint8_t *signature, uint8_t *symbols)
     for (uint32_t i = 0; i < SL_SIGNATURE_SYMBOLS; i++) {
         uint32_t symbol = 0;
         for (uint32_t bit = i; bit < SLUICE_IMAGE_BITS; bit += SL_SIGNATURE_SYMBOLS) {
-            symbol += signature[bit / 8] >> (bit % 8) & 1u;
+            symbol += (uint32_t)signature[bit / 8] >> (bit % 8) & 1u;
         }
         symbols[i] = (uint8_t)symbol;
     }

@@ -186,7 +186,7 @@ static uint32_t level_negated(uint32_t k)
 
 static uint32_t bit_at(const uint8_t *signature, uint32_t bit)
 {
-    return signature[bit / 8] >> (bit % 8) & 1u;
+    return (uint32_t)signature[bit / 8] >> (bit % 8) & 1u;
 }
 
 /* Colours of a cell come from where the turn takes it. */

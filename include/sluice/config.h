@@ -91,6 +91,7 @@ typedef struct sluice_config {
         uint64_t image_memory;             /* bytes                                      */
         sluice_image_profile image_profile;
         double image_threshold;     /* 0 = the profile's; else share of equal bits (.5, 1] */
+        bool image_turns;           /* look for flips and quarter turns too       */
         uint32_t image_min_quality; /* 0..100; less is not compared               */
     } duplicate;
     sluice_encoder encoder;

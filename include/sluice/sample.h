@@ -16,6 +16,7 @@
 #define SLUICE_LIMIT_TEXT_BYTES    (1u << 20)  /* payload that is text                          */
 #define SLUICE_LIMIT_IMAGE_BYTES   (32u << 20) /* payload that is an image                      */
 #define SLUICE_LIMIT_BATCH_BYTES   (4u << 20)  /* one wire message of several samples           */
+#define SLUICE_LIMIT_MESSAGE_BYTES (33u << 20) /* one wire message of a single sample           */
 #define SLUICE_LIMIT_BATCH_SAMPLES 4096        /* one wire message                              */
 #define SLUICE_LIMIT_REASONS       8           /* a verdict                                     */
 #define SLUICE_SKETCH_COORDINATES  128         /* bytes of a set sketch                         */

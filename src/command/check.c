@@ -187,6 +187,9 @@ static void print_findings(const sluice_config *config, const check_findings *fi
                      "duplicate.text.memory", config);
         print_method("image", "images", findings->plan.image_rows, findings->plan.image_row_bytes,
                      "duplicate.image.memory", config);
+        printf("                        duplicates from %g of the signature on, found by %s%s\n",
+               findings->plan.image_threshold, findings->plan.image_keyed ? "keys" : "a scan",
+               config->duplicate.image_turns ? ", turned ones too" : "");
         printf("A restart with all of it in use takes about %s (at %.0f rows/s).\n",
                sl_progress_duration(restart_seconds(findings), seconds, sizeof seconds),
                SL_CHECK_ROWS_PER_SECOND);
@@ -246,9 +249,12 @@ static void print_json(const sluice_config *config, const check_findings *findin
         json_object_set_new(object, "text",
                             method_json(findings->plan.text_rows, findings->plan.text_row_bytes,
                                         config->duplicate.text_memory));
-        json_object_set_new(object, "image",
-                            method_json(findings->plan.image_rows, findings->plan.image_row_bytes,
-                                        config->duplicate.image_memory));
+        json_t *image = method_json(findings->plan.image_rows, findings->plan.image_row_bytes,
+                                    config->duplicate.image_memory);
+        json_object_set_new(image, "threshold", json_real(findings->plan.image_threshold));
+        json_object_set_new(image, "found_by",
+                            json_string(findings->plan.image_keyed ? "keys" : "scan"));
+        json_object_set_new(object, "image", image);
         json_object_set_new(object, "restart_seconds", json_real(restart_seconds(findings)));
     }
     json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));

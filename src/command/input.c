@@ -444,11 +444,11 @@ static sluice_status next_message(sl_input *input, sluice_message *why)
     uint64_t size = 0;
     input->message_at = input->unpacked_bytes - buffered(input);
     SLUICE_TRY(cut_size(input, &size, why));
-    if (size > SL_INPUT_SAMPLE_BYTES) {
+    if (size > SL_INPUT_IMAGE_BYTES) {
         SLUICE_TRY(skip_message(input, size, why));
         input->n++;
         name_position(input);
-        refuse(input, "sample_too_large", "the sample", size, SL_INPUT_SAMPLE_BYTES);
+        refuse(input, "sample_too_large", "the sample", size, SL_INPUT_IMAGE_BYTES);
         return sl_jsonl_stub(sl_span_of(input->position), &input->wire);
     }
     SLUICE_TRY(want(input, (size_t)size, why));
@@ -547,8 +547,9 @@ sluice_status sl_input_next(sl_input *input, sl_input_item *item, sluice_message
         }
     }
     SLUICE_TRY(status);
-    bool has_image = input->images != NULL || input->image.path[0] != '\0';
-    size_t limit = has_image ? SL_INPUT_IMAGE_BYTES : SL_INPUT_SAMPLE_BYTES;
+    bool may_be_image =
+        input->format == SL_INPUT_PB || input->images != NULL || input->image.path[0] != '\0';
+    size_t limit = may_be_image ? SL_INPUT_IMAGE_BYTES : SL_INPUT_SAMPLE_BYTES;
     if (input->wire.size > limit) {
         refuse(input, "sample_too_large", "the sample", input->wire.size, limit);
         sl_bytes_clear(&input->wire);

@@ -4,9 +4,11 @@
 
 #include "command/jsonl.h"
 
-#define SL_INPUT_LINE_BYTES     ((size_t)64 << 20)              /* of one line or message     */
-#define SL_INPUT_SAMPLE_BYTES   (SLUICE_LIMIT_BATCH_BYTES - 64) /* so that a batch can hold it */
-#define SL_INPUT_IMAGE_BYTES    (SLUICE_LIMIT_IMAGE_BYTES + ((size_t)1 << 20)) /* and its names */
+#define SL_INPUT_LINE_BYTES   ((size_t)64 << 20)              /* of one line or message     */
+#define SL_INPUT_SAMPLE_BYTES (SLUICE_LIMIT_BATCH_BYTES - 64) /* so that a batch can hold it */
+#define SL_INPUT_IMAGE_BYTES                                                                       \
+    (SLUICE_LIMIT_MESSAGE_BYTES - 64) /* ... or a message hold it alone                            \
+                                       */
 #define SL_INPUT_POSITION_BYTES 512
 
 typedef enum sl_input_format {

@@ -163,10 +163,10 @@ static sluice_status put_batch(send_work *sending)
 static sluice_status add_sample(send_work *sending, const sl_input_item *item)
 {
     size_t bytes = item->wire.size + 11; /* tag and the longest varint */
-    if (item->reason != NULL || bytes > sl_producer_max_batch(sending->producer)) {
+    if (item->reason != NULL || bytes > sl_producer_max_sample(sending->producer)) {
         char text[160];
         snprintf(text, sizeof text, "%zu bytes are more than the %u of a message", item->wire.size,
-                 sl_producer_max_batch(sending->producer));
+                 sl_producer_max_sample(sending->producer));
         sending->n_not_sent++;
         show_fault(sending, item->position, item->reason != NULL ? item->reason : "too_large",
                    item->reason != NULL ? item->text : text);

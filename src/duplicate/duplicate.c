@@ -228,7 +228,9 @@ sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_
     sl_index_options text = sl_text_index_options(config);
     sl_duplicate_plan plan = {.exact_rows = sl_index_rows_of(&exact, id_bytes),
                               .text_rows = sl_index_rows_of(&text, id_bytes),
-                              .image_rows = sl_image_rows_of(config, id_bytes)};
+                              .image_rows = sl_image_rows_of(config, id_bytes),
+                              .image_threshold = sl_image_threshold(config),
+                              .image_keyed = sl_image_is_keyed(config)};
     plan.exact_row_bytes =
         plan.exact_rows == 0 ? 0 : (double)config->duplicate.exact_memory / (double)plan.exact_rows;
     plan.text_row_bytes =

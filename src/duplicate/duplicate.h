@@ -13,7 +13,9 @@ SLUICE_MUST_USE sluice_status sl_duplicate_open(const sluice_config *config, sl_
                                                 sluice_message *why);
 void sl_duplicate_close(sl_duplicate **duplicate_p);
 
-/* Makes all of the memory real now, instead of at the first use of each page. */
+/* Makes the memory of hashes and texts real now, instead of at the first use of each page. That of
+ * images stays as it is: most streams have none, and beside decoding a picture a fresh page is
+ * nothing. */
 void sl_duplicate_touch(sl_duplicate *duplicate);
 
 /* Brings the memory that a probe of this sample will touch closer; changes nothing. */
@@ -61,6 +63,8 @@ bool sl_duplicate_validate(const sl_duplicate *duplicate, const char **reason);
 typedef struct sl_duplicate_plan {
     uint64_t exact_rows, text_rows, image_rows; /* at least this many                         */
     double exact_row_bytes, text_row_bytes, image_row_bytes;
+    double image_threshold; /* the profile's where none is configured                     */
+    bool image_keyed;       /* else a scan, whose time grows with what is remembered      */
 } sl_duplicate_plan;
 sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_bytes);
 

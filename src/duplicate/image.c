@@ -1,25 +1,36 @@
 /* image.c - finds kept images that look nearly the same.
  *
- *   signature 495 bits | 192 bits | ...                |
- *                           |            scan: at most R of the first 64 or 192 bits differ
- *                           v
- *                      places of rows
+ *   signature 495 bits
+ *      |  at most 29 may differ        |  more may
+ *      v                               v
+ *   keys of 10 groups of symbols    scan: at most R of the first 192 bits differ
+ *      |                               |
+ *      +-----------> places of rows <--+
  *                           |            the row's signature: equal bits / 495 >= threshold
  *                           v            the row's colours: alike
  *                      highest similarity, then smallest offset
  *
  *   payload of a row  | signature 64 | colours 32 |
- *   memory            | scan: 28 bytes a row of the shortest kind | rows: the rest |
+ *   memory            | table: 80 bytes a row, or scan: 28 | rows: the rest |
  *
+ * Why two ways: keys reach 29 bits without a gap (signature.c) and cost the same whatever is
+ * remembered: some 1,500 lines of a table for what is new, a dozen for a copy. Beyond, where
+ * images that are only alike lie, they would need so many looks that a scan is cheaper.
  * Why R and not the threshold's share of the prefix: the first 99 bits are signs, which differ more
- * often than the outer levels, and a prefix is a sample: R lies 2.5 (of 64 bits: 3.5) deviations
- * above the mean, so that of duplicates right at the threshold, where an index misses first, 997 in
- * 1,000 are found (tests/bench). More would let through so many rows that reading them costs more
- * than the scan; 64 bits do at a high threshold, where they pass one row in 50,000.
+ * often than the outer levels, and a prefix is a sample: R lies 2.5 deviations above the mean, so
+ * that of duplicates right at the threshold, where an index misses first, 997 in 1,000 are found
+ * (tests/bench). More would let through so many rows that reading them costs more than the scan.
+ * Why a row's key is computed again: only then is what is found a function of the live rows
+ * (table.c). A bucket keeps its newest ten, so of a thousand pictures that share a group the oldest
+ * may be missed in that group; a copy shares several.
+ * Why turns are probed and not remembered: eight rows an image would cost eight times the memory.
  * Why colours: a signature is grey, and a shirt in red and the same in blue are two products. */
 #include "image.h"
 
+#include "duplicate/index.h"
 #include "duplicate/scan.h"
+#include "duplicate/signature.h"
+#include "features/image_hash.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -31,9 +42,8 @@
 #define PAGES_BYTES    ((uint64_t)2 * 4096 + 128) /* what the allocator may add to two of its own */
 #define SMALL_BYTES    ((uint64_t)256 << 10)      /* below, only tests care                       */
 #define COLOUR_RMS_MAX 24
-#define COLOUR_GREY    1    /* chroma of a picture in grey, at most                             */
-#define ONE_WORD_SHARE 0.88 /* at or above it, 64 bits tell enough apart                     */
-#define ROWS_AHEAD     8    /* between prefetch and comparison                                  */
+#define COLOUR_GREY    1 /* chroma of a picture in grey, at most                                */
+#define ROWS_AHEAD     8 /* between prefetch and comparison                                     */
 
 _Static_assert(PAYLOAD_BYTES % SL_ROWS_UNIT == 0, "rows are in units");
 
@@ -41,13 +51,12 @@ static const double profile_thresholds[SLUICE_N_IMAGE_PROFILES] = {
     [SLUICE_IMAGE_COPIES] = 0.94, [SLUICE_IMAGE_ALIKE] = 0.785};
 
 struct sl_image {
-    sl_rows *rows;
+    sl_index index; /* its table is NULL where the scan is not */
     sl_scan *scan;
-    sl_rows_options rows_options;
     sl_window window;
-    uint32_t n_least; /* equal bits of a duplicate              */
-    uint32_t n_words; /* of the prefix                          */
-    uint32_t radius;  /* bits of the prefix that may differ     */
+    uint32_t n_turns;     /* 1, or all eight                        */
+    uint32_t n_different; /* bits of a duplicate, at most           */
+    uint32_t radius;      /* bits of the scan's prefix that may differ */
 };
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
@@ -55,31 +64,35 @@ struct sl_image {
 static uint64_t memory_of(const sluice_config *config)
 {
     uint64_t memory = config->duplicate.image_memory;
-    uint64_t own = sizeof(sl_image) + (memory >= SMALL_BYTES ? PAGES_BYTES : 0);
-    return memory > own ? memory - own : 0;
+    return memory > sizeof(sl_image) ? memory - sizeof(sl_image) : 0;
+}
+
+static uint64_t scan_memory_of(const sluice_config *config)
+{
+    uint64_t memory = memory_of(config), pages = memory >= SMALL_BYTES ? PAGES_BYTES : 0;
+    return memory > pages ? memory - pages : 0;
 }
 
 /* Rows of the shortest names that fit: what the scan must hold. */
 static uint32_t most_rows(const sluice_config *config)
 {
     double row = (double)sl_rows_row_bytes(PAYLOAD_BYTES, NAME_BYTES) * 65 / 64;
-    double n = (double)memory_of(config) / (row + (double)SL_SCAN_ROW_BYTES);
+    double n = (double)scan_memory_of(config) / (row + (double)SL_SCAN_ROW_BYTES);
     return n >= UINT32_MAX ? UINT32_MAX : n < 1 ? 1 : (uint32_t)n;
 }
 
-static sl_rows_options rows_options_of(const sluice_config *config)
+static sl_rows_options scan_rows_options(const sluice_config *config)
 {
-    uint64_t memory = memory_of(config), scan = sl_scan_bytes(most_rows(config));
+    uint64_t memory = scan_memory_of(config), scan = sl_scan_bytes(most_rows(config));
     return (sl_rows_options){.memory_bytes = (size_t)(memory > scan ? memory - scan : 0),
                              .payload_bytes = PAYLOAD_BYTES};
 }
 
-uint64_t sl_image_rows_of(const sluice_config *config, uint32_t id_bytes)
+static sl_index_options keyed_options(const sluice_config *config)
 {
-    sl_rows_options options = rows_options_of(config);
-    uint64_t n =
-        sl_rows_capacity_of(&options) / sl_rows_row_bytes(PAYLOAD_BYTES, id_bytes + SOURCE_BYTES);
-    return n < most_rows(config) ? n : most_rows(config);
+    return (sl_index_options){.memory_bytes = memory_of(config),
+                              .payload_bytes = PAYLOAD_BYTES,
+                              .n_keys = SL_SIGNATURE_GROUPS};
 }
 
 double sl_image_threshold(const sluice_config *config)
@@ -88,11 +101,51 @@ double sl_image_threshold(const sluice_config *config)
     return threshold > 0 ? threshold : profile_thresholds[config->duplicate.image_profile];
 }
 
-static uint32_t radius_of(double threshold, uint32_t n_words)
+static uint32_t bits_different(const sluice_config *config)
 {
-    double mean = (1 - threshold) * 64 * n_words;
-    double deviations = n_words == 1 ? 3.5 : 2.5;
-    return (uint32_t)(mean + deviations * sqrt(mean) + 2);
+    double threshold = sl_image_threshold(config);
+    return SLUICE_IMAGE_BITS - (uint32_t)ceil(threshold * SLUICE_IMAGE_BITS - 1e-9);
+}
+
+bool sl_image_is_keyed(const sluice_config *config)
+{
+    return bits_different(config) < SL_SIGNATURE_STEPS;
+}
+
+uint64_t sl_image_rows_of(const sluice_config *config, uint32_t id_bytes)
+{
+    if (sl_image_is_keyed(config)) {
+        sl_index_options options = keyed_options(config);
+        return sl_index_rows_of(&options, id_bytes);
+    }
+    sl_rows_options options = scan_rows_options(config);
+    uint64_t n =
+        sl_rows_capacity_of(&options) / sl_rows_row_bytes(PAYLOAD_BYTES, id_bytes + SOURCE_BYTES);
+    return n < most_rows(config) ? n : most_rows(config);
+}
+
+static uint32_t radius_of(double threshold)
+{
+    double mean = (1 - threshold) * 64 * SL_SCAN_WORDS;
+    return (uint32_t)(mean + 2.5 * sqrt(mean) + 2);
+}
+
+static sluice_status open_scan(sl_image *image, const sluice_config *config, sluice_message *why)
+{
+    unsigned long long memory = config->duplicate.image_memory;
+    image->index.rows_options = scan_rows_options(config);
+    if (sl_rows_capacity_of(&image->index.rows_options) == 0) {
+        return sluice_fail(why, SLUICE_E_CONFIG,
+                           "duplicate.image.memory: %llu bytes hold no row of the longest kind; "
+                           "give 16KiB or more",
+                           memory);
+    }
+    sluice_status status = sl_rows_open(&image->index.rows_options, &image->index.rows);
+    status = status == SLUICE_OK ? sl_scan_open(most_rows(config), &image->scan) : status;
+    return status == SLUICE_OK
+               ? status
+               : sluice_fail(why, status, "duplicate.image.memory: cannot reserve %llu bytes",
+                             memory);
 }
 
 sluice_status sl_image_open(const sluice_config *config, sl_image **out, sluice_message *why)
@@ -102,26 +155,14 @@ sluice_status sl_image_open(const sluice_config *config, sl_image **out, sluice_
     if (image == NULL) {
         return sluice_fail(why, SLUICE_E_NOMEM, "duplicate.image: no memory");
     }
-    double threshold = sl_image_threshold(config);
-    image->n_least = (uint32_t)ceil(threshold * SLUICE_IMAGE_BITS - 1e-9);
-    image->n_words = threshold >= ONE_WORD_SHARE ? 1 : SL_SCAN_WORDS;
-    image->radius = radius_of(threshold, image->n_words);
+    image->n_different = bits_different(config);
+    image->radius = radius_of(sl_image_threshold(config));
+    image->n_turns = config->duplicate.image_turns ? SL_RASTER_TURNS : 1;
     image->window = (sl_window){config->duplicate.window_samples, config->duplicate.window_age_us};
-    image->rows_options = rows_options_of(config);
-    sluice_status status = SLUICE_OK;
-    if (sl_rows_capacity_of(&image->rows_options) == 0) {
-        status = sluice_fail(why, SLUICE_E_CONFIG,
-                             "duplicate.image.memory: %llu bytes hold no row of the longest kind; "
-                             "give 16KiB or more",
-                             (unsigned long long)config->duplicate.image_memory);
-    } else {
-        status = sl_rows_open(&image->rows_options, &image->rows);
-        status = status == SLUICE_OK ? sl_scan_open(most_rows(config), &image->scan) : status;
-        if (status != SLUICE_OK) {
-            status = sluice_fail(why, status, "duplicate.image.memory: cannot reserve %llu bytes",
-                                 (unsigned long long)config->duplicate.image_memory);
-        }
-    }
+    sl_index_options options = keyed_options(config);
+    sluice_status status = sl_image_is_keyed(config) ? sl_index_init(&image->index, &options,
+                                                                     "duplicate.image.memory", why)
+                                                     : open_scan(image, config, why);
     if (status != SLUICE_OK) {
         sl_image_close(&image);
         return status;
@@ -134,7 +175,7 @@ void sl_image_close(sl_image **image_p)
 {
     if (*image_p != NULL) {
         sl_scan_close(&(*image_p)->scan);
-        sl_rows_close(&(*image_p)->rows);
+        sl_index_fini(&(*image_p)->index);
         free(*image_p);
         *image_p = NULL;
     }
@@ -142,14 +183,14 @@ void sl_image_close(sl_image **image_p)
 
 /* ---- one pair -------------------------------------------------------------------------------- */
 
-static uint32_t equal_bits(const uint8_t *a, const uint8_t *b)
+static uint32_t different_bits(const uint8_t *a, const uint8_t *b)
 {
-    uint32_t n = SLUICE_IMAGE_BITS;
+    uint32_t n = 0;
     for (uint32_t i = 0; i < SLUICE_IMAGE_BYTES; i += 8) {
         uint64_t left, right;
         memcpy(&left, a + i, 8);
         memcpy(&right, b + i, 8);
-        n -= (uint32_t)__builtin_popcountll(left ^ right);
+        n += (uint32_t)__builtin_popcountll(left ^ right);
     }
     return n;
 }
@@ -181,49 +222,173 @@ static bool has_signature(const sluice_sample *sample)
     return (sample->features.has & SLUICE_HAS_IMAGE) != 0;
 }
 
-/* A forgotten row leaves a gap; closing it moves rows, so the scan is filled again. */
+/* Makes a row findable. */
+static void enter(const sl_image *image, const uint8_t *signature, uint32_t place)
+{
+    if (image->scan != NULL) {
+        sl_scan_append(image->scan, signature, place);
+        return;
+    }
+    uint8_t symbols[SL_SIGNATURE_SYMBOLS];
+    sl_signature_symbols(signature, symbols);
+    for (uint32_t i = 0; i < SL_SIGNATURE_GROUPS; i++) {
+        sl_table_insert(image->index.table, sl_signature_key(symbols, i), place);
+    }
+}
+
+/* A forgotten row leaves a gap; closing it moves rows, so what finds them is filled again. */
 static void close_gaps(const sl_image *image)
 {
-    if (!sl_rows_has_gaps(image->rows)) {
+    sl_rows *rows = image->index.rows;
+    if (!sl_rows_has_gaps(rows)) {
         return;
     }
-    sl_rows_compact(image->rows);
-    sl_scan_clear(image->scan);
+    sl_rows_compact(rows);
+    if (image->scan != NULL) {
+        sl_scan_clear(image->scan);
+    } else {
+        sl_table_clear(image->index.table);
+    }
     sl_row row;
-    for (uint32_t place = sl_rows_first(image->rows); sl_rows_at(image->rows, place, &row);
-         place = sl_rows_next(image->rows, place)) {
-        sl_scan_append(image->scan, row.payload, place);
+    for (uint32_t place = sl_rows_first(rows); sl_rows_at(rows, place, &row);
+         place = sl_rows_next(rows, place)) {
+        enter(image, row.payload, place);
     }
 }
 
-typedef struct best_match {
-    sl_row row;
-    uint32_t n_equal; /* n_least - 1 while nothing is found */
+/* ---- what a search knows --------------------------------------------------------------------- */
+
+typedef struct image_search {
+    const sl_image *image;
+    sl_horizon horizon;
+    uint8_t signature[SLUICE_IMAGE_BYTES]; /* of the sample, turned */
+    int8_t colours[SLUICE_IMAGE_COLOURS];
+    sl_row best;
+    uint32_t n_different; /* of the best; what is allowed while there is none */
     bool found;
-} best_match;
+} image_search;
 
-/* Candidates come oldest first, so only a higher similarity is better. */
-static void consider(const sl_image *image, const sluice_sample *sample, const sl_horizon *horizon,
-                     uint32_t place, best_match *best)
+/* True if the row is the best so far. */
+static bool is_better(const image_search *search, const sl_row *row, uint32_t n_different)
+{
+    bool nearer = search->found
+                      ? n_different < search->n_different || (n_different == search->n_different &&
+                                                              row->offset < search->best.offset)
+                      : n_different <= search->n_different;
+    return nearer && sl_horizon_shows(&search->horizon, row) &&
+           sl_image_colours_alike((const int8_t *)row->payload + SLUICE_IMAGE_BYTES,
+                                  search->colours);
+}
+
+static void take(image_search *search, const sl_row *row, uint32_t n_different)
+{
+    search->best = *row;
+    search->n_different = n_different;
+    search->found = true;
+}
+
+/* ---- by keys --------------------------------------------------------------------------------- */
+
+typedef struct key_step {
+    uint64_t keys[SL_SIGNATURE_KEYS];
+    uint32_t n, i_group;
+} key_step;
+
+static void prepare(const sl_image *image, const uint8_t *symbols, uint32_t i_step, key_step *step)
+{
+    step->n = 0;
+    if (i_step < SL_SIGNATURE_STEPS) {
+        step->i_group = i_step % SL_SIGNATURE_GROUPS;
+        step->n = sl_signature_step(symbols, i_step, step->keys);
+    }
+    for (uint32_t k = 0; k < step->n; k++) {
+        sl_table_prefetch(image->index.table, step->keys[k]);
+    }
+}
+
+static void consider_keyed(image_search *search, uint32_t place, uint64_t key, uint32_t i_group)
 {
     sl_row row;
-    if (!sl_rows_at(image->rows, place, &row)) {
+    if (!sl_rows_at(search->image->index.rows, place, &row)) {
         return;
     }
-    uint32_t n_equal = equal_bits(row.payload, sample->features.image_signature);
-    if (n_equal > best->n_equal && sl_horizon_shows(horizon, &row) &&
-        sl_image_colours_alike((const int8_t *)row.payload + SLUICE_IMAGE_BYTES,
-                               sample->features.image_colours)) {
-        *best = (best_match){row, n_equal, true};
+    uint32_t n_different = different_bits(row.payload, search->signature);
+    if (!is_better(search, &row, n_different)) {
+        return;
+    }
+    uint8_t symbols[SL_SIGNATURE_SYMBOLS];
+    sl_signature_symbols(row.payload, symbols);
+    if (sl_signature_key(symbols, i_group) == key) {
+        take(search, &row, n_different);
     }
 }
 
-/* Once something is found, what differs more in the prefix alone cannot be better. */
-static uint32_t radius_beyond(const sl_image *image, const best_match *best)
+static void look_up(image_search *search, const key_step *step)
 {
-    uint32_t n_different = SLUICE_IMAGE_BITS - best->n_equal;
-    return n_different <= image->radius ? n_different - 1 : image->radius;
+    const sl_image *image = search->image;
+    uint32_t places[SL_SIGNATURE_KEYS * SL_TABLE_SLOTS], n = 0;
+    uint8_t of_key[SL_SIGNATURE_KEYS * SL_TABLE_SLOTS];
+    for (uint32_t k = 0; k < step->n; k++) {
+        uint32_t n_here = sl_table_find(image->index.table, step->keys[k], places + n);
+        for (uint32_t i = 0; i < n_here; i++) {
+            sl_rows_prefetch(image->index.rows, places[n]);
+            of_key[n++] = (uint8_t)k;
+        }
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        consider_keyed(search, places[i], step->keys[of_key[i]], step->i_group);
+    }
 }
+
+/* The next step's lines are on their way while this one's are read. */
+static void search_keys(image_search *search)
+{
+    uint8_t symbols[SL_SIGNATURE_SYMBOLS];
+    sl_signature_symbols(search->signature, symbols);
+    key_step steps[2];
+    prepare(search->image, symbols, 0, &steps[0]);
+    for (uint32_t i = 0; i <= search->n_different; i++) {
+        prepare(search->image, symbols, i + 1, &steps[(i + 1) % 2]);
+        look_up(search, &steps[i % 2]);
+    }
+}
+
+/* ---- by a scan ------------------------------------------------------------------------------- */
+
+/* What differs more in the prefix alone cannot be better. */
+static uint32_t radius_of_search(const image_search *search)
+{
+    uint32_t radius = search->image->radius;
+    return search->n_different < radius ? search->n_different : radius;
+}
+
+static void search_scan(image_search *search)
+{
+    const sl_image *image = search->image;
+    uint32_t n_rows = (uint32_t)sl_rows_count(image->index.rows);
+    uint32_t places[SL_SCAN_CHUNK];
+    for (uint32_t i = 0; i < n_rows; i += SL_SCAN_CHUNK) {
+        uint32_t n = sl_scan_find(image->scan, search->signature, SL_SCAN_WORDS,
+                                  radius_of_search(search), n_rows, i, places);
+        for (uint32_t k = 0; k < n; k++) {
+            if (k + ROWS_AHEAD < n) {
+                sl_rows_prefetch(image->index.rows, places[k + ROWS_AHEAD]);
+            }
+            sl_row row;
+            if (sl_rows_at(image->index.rows, places[k], &row)) {
+                uint32_t n_different = different_bits(row.payload, search->signature);
+                if (is_better(search, &row, n_different)) {
+                    take(search, &row, n_different);
+                }
+            }
+        }
+        if (search->found && search->n_different == 0) {
+            return; /* rows come oldest first */
+        }
+    }
+}
+
+/* ---- a sample -------------------------------------------------------------------------------- */
 
 bool sl_image_probe(const sl_image *image, const sluice_sample *sample, sluice_match *match)
 {
@@ -231,28 +396,28 @@ bool sl_image_probe(const sl_image *image, const sluice_sample *sample, sluice_m
         return false;
     }
     close_gaps(image);
-    sl_horizon horizon = sl_window_horizon(&image->window, sample->offset, sample->arrived_us);
-    uint32_t n_rows = (uint32_t)sl_rows_count(image->rows);
-    best_match best = {.n_equal = image->n_least - 1};
-    uint32_t places[SL_SCAN_CHUNK];
-    for (uint32_t i = 0; i < n_rows && best.n_equal < SLUICE_IMAGE_BITS; i += SL_SCAN_CHUNK) {
-        uint32_t n = sl_scan_find(image->scan, sample->features.image_signature, image->n_words,
-                                  radius_beyond(image, &best), n_rows, i, places);
-        for (uint32_t k = 0; k < n; k++) {
-            if (k + ROWS_AHEAD < n) {
-                sl_rows_prefetch(image->rows, places[k + ROWS_AHEAD]);
-            }
-            consider(image, sample, &horizon, places[k], &best);
+    image_search search = {
+        .image = image,
+        .horizon = sl_window_horizon(&image->window, sample->offset, sample->arrived_us),
+        .n_different = image->n_different};
+    for (uint32_t turn = 0; turn < image->n_turns; turn++) {
+        sl_image_turn(sample->features.image_signature, sample->features.image_colours, turn,
+                      search.signature, search.colours);
+        if (image->scan != NULL) {
+            search_scan(&search);
+        } else {
+            search_keys(&search);
         }
     }
-    if (!best.found) {
+    if (!search.found) {
         return false;
     }
     *match = (sluice_match){.method = SLUICE_METHOD_IMAGE,
-                            .similarity = (float)best.n_equal / SLUICE_IMAGE_BITS,
-                            .of_offset = best.row.offset,
-                            .of_id = best.row.id,
-                            .of_source = best.row.source};
+                            .similarity =
+                                (float)(SLUICE_IMAGE_BITS - search.n_different) / SLUICE_IMAGE_BITS,
+                            .of_offset = search.best.offset,
+                            .of_id = search.best.id,
+                            .of_source = search.best.source};
     return true;
 }
 
@@ -271,58 +436,39 @@ void sl_image_insert(sl_image *image, const sluice_sample *sample)
                   .payload = payload,
                   .id = sample->id,
                   .source = sample->source};
-    uint32_t place = sl_rows_append(image->rows, &row);
-    sl_scan_append(image->scan, payload, place);
+    enter(image, payload, sl_rows_append(image->index.rows, &row));
 }
 
 void sl_image_evict(sl_image *image, uint64_t below_offset)
 {
     close_gaps(image);
-    sl_rows_evict(image->rows, below_offset);
+    sl_rows_evict(image->index.rows, below_offset);
 }
 
 bool sl_image_forget(sl_image *image, uint64_t offset)
 {
-    uint32_t place = sl_rows_find(image->rows, offset);
-    if (place == SL_ROWS_NONE) {
-        return false;
-    }
-    sl_rows_erase(image->rows, place);
-    return true;
+    return sl_index_erase(&image->index, offset);
 }
 
 const sl_rows *sl_image_rows(const sl_image *image)
 {
-    return image->rows;
+    return image->index.rows;
 }
 
 sl_duplicate_usage sl_image_usage(const sl_image *image)
 {
-    uint64_t rows = sl_rows_count(image->rows), bytes = sl_rows_used_bytes(image->rows);
-    uint64_t bytes_max = sl_rows_capacity_of(&image->rows_options);
-    uint64_t row_bytes =
-        rows > 0 ? bytes / rows : sl_rows_row_bytes(PAYLOAD_BYTES, 2 * SOURCE_BYTES + SOURCE_BYTES);
-    return (sl_duplicate_usage){.rows = rows,
-                                .rows_max = bytes_max / row_bytes,
-                                .bytes = bytes,
-                                .bytes_max = bytes_max,
-                                .evicted = sl_rows_evicted(image->rows)};
+    return sl_index_usage(&image->index);
 }
 
 /* The scan holds the newest rows in order: everything in the window is found by its own. */
-bool sl_image_validate(const sl_image *image, const char **reason)
+static bool validate_scan(const sl_image *image, const char **reason)
 {
-    if (!sl_rows_validate(image->rows, reason)) {
-        return false;
-    }
-    if (sl_rows_has_gaps(image->rows)) {
-        return true;
-    }
-    uint32_t n_rows = (uint32_t)sl_rows_count(image->rows), i = 0;
+    const sl_rows *rows = image->index.rows;
+    uint32_t n_rows = (uint32_t)sl_rows_count(rows), i = 0;
     uint32_t places[SL_SCAN_CHUNK], n = 0, k = 0;
     sl_row row;
-    for (uint32_t place = sl_rows_first(image->rows); sl_rows_at(image->rows, place, &row);
-         place = sl_rows_next(image->rows, place), k++) {
+    for (uint32_t place = sl_rows_first(rows); sl_rows_at(rows, place, &row);
+         place = sl_rows_next(rows, place), k++) {
         if (k == n) {
             n = sl_scan_find(image->scan, row.payload, 1, 64, n_rows, i, places);
             i += n;
@@ -334,4 +480,13 @@ bool sl_image_validate(const sl_image *image, const char **reason)
         }
     }
     return true;
+}
+
+bool sl_image_validate(const sl_image *image, const char **reason)
+{
+    if (image->scan == NULL) {
+        return sl_index_validate(&image->index, reason);
+    }
+    return sl_rows_validate(image->index.rows, reason) &&
+           (sl_rows_has_gaps(image->index.rows) || validate_scan(image, reason));
 }

@@ -15,6 +15,9 @@ void sl_image_close(sl_image **image_p);
  * of the profile. */
 double sl_image_threshold(const sluice_config *config);
 
+/* Whether images are found by keys; else, with a threshold far out, by a scan. */
+bool sl_image_is_keyed(const sluice_config *config);
+
 /* Rows that a budget holds for ids of `id_bytes` and sources of 8. */
 uint64_t sl_image_rows_of(const sluice_config *config, uint32_t id_bytes);
 

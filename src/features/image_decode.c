@@ -10,6 +10,8 @@
  * Why not smaller than 64 pixels a side: the raster has 32, and a cell should average several. */
 #include "image_decode.h"
 
+#include "features/orientation.h"
+
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -343,7 +345,7 @@ static bool starts_with(sluice_span bytes, const char *prefix, size_t size)
     return bytes.size >= size && memcmp(bytes.data, prefix, size) == 0;
 }
 
-sl_image_state sl_image_decode(sluice_span bytes, sl_raster *raster)
+static sl_image_state decode_known(sluice_span bytes, sl_raster *raster)
 {
     if (bytes.size > SLUICE_LIMIT_IMAGE_BYTES) {
         return SL_IMAGE_TOO_LARGE;
@@ -359,4 +361,13 @@ sl_image_state sl_image_decode(sluice_span bytes, sl_raster *raster)
         return decode_webp(bytes, raster);
     }
     return bytes.size == 0 ? SL_IMAGE_BROKEN : SL_IMAGE_FOREIGN;
+}
+
+sl_image_state sl_image_decode(sluice_span bytes, sl_raster *raster)
+{
+    sl_image_state state = decode_known(bytes, raster);
+    if (state == SL_IMAGE_DECODED) {
+        sl_raster_turn(raster, sl_orientation_of(bytes));
+    }
+    return state;
 }

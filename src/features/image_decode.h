@@ -23,8 +23,8 @@ typedef enum sl_image_state {
  * bytes    Borrows. The format is told by the first bytes, whatever the media type claims.
  * raster   Out; undefined unless DECODED.
  * Kinds    JPEG: baseline and progressive, grey, CMYK. PNG: all, 16 bits as 8, the still picture of
- *          an APNG, transparent over white. WebP: lossy and lossless, not animated. Orientation
- *          tags and colour profiles are not applied.
+ *          an APNG, transparent over white. WebP: lossy and lossless, not animated. The
+ *          orientation that Exif data ask for is applied; colour profiles are not.
  * Cost     scaled decoding where the codec has it; at most 4 bytes a pixel (8 for a progressive
  *          JPEG) on the heap, freed before return.
  * Threads  Pure; any. */

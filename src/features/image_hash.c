@@ -15,6 +15,7 @@
 #include "status.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,6 +168,59 @@ void sl_image_hash_make(const sl_image_hash *hash, const sl_raster *raster, uint
     }
     mean_colours(raster, colours);
     *quality = quality_of(raster, median);
+}
+
+/* ---- turns ----------------------------------------------------------------------------------- */
+
+/* Where the order has (v, u): (m, i) and (i, m) are neighbours. */
+static uint32_t transposed(uint32_t i, frequency f)
+{
+    return f.u == f.v ? i : f.u > f.v ? i + 1 : i - 1;
+}
+
+/* Negating a coefficient turns "above t" into "not above -t". */
+static uint32_t level_negated(uint32_t k)
+{
+    return k == 0 ? 0 : k % 2 == 1 ? k + 1 : k - 1;
+}
+
+static uint32_t bit_at(const uint8_t *signature, uint32_t bit)
+{
+    return (uint32_t)signature[bit / 8] >> (bit % 8) & 1u;
+}
+
+/* Colours of a cell come from where the turn takes it. */
+static void turn_colours(const int8_t *colours, uint32_t turn, int8_t *turned)
+{
+    for (uint32_t y = 0; y < COLOUR_SIDE; y++) {
+        for (uint32_t x = 0; x < COLOUR_SIDE; x++) {
+            uint32_t from_y = (turn & 4) != 0 ? x : y, from_x = (turn & 4) != 0 ? y : x;
+            from_x = (turn & 1) != 0 ? COLOUR_SIDE - 1 - from_x : from_x;
+            from_y = (turn & 2) != 0 ? COLOUR_SIDE - 1 - from_y : from_y;
+            memcpy(turned + 2 * (y * COLOUR_SIDE + x),
+                   colours + 2 * (from_y * COLOUR_SIDE + from_x), 2);
+        }
+    }
+}
+
+void sl_image_turn(const uint8_t *signature, const int8_t *colours, uint32_t turn, uint8_t *turned,
+                   int8_t *turned_colours)
+{
+    memset(turned, 0, SLUICE_IMAGE_BYTES);
+    turn_colours(colours, turn, turned_colours);
+    frequency order[N];
+    order_frequencies(order);
+    for (uint32_t i = 0; i < N; i++) {
+        frequency f = order[i];
+        bool negated = (((turn & 1) != 0 && f.v % 2 == 1) ^ ((turn & 2) != 0 && f.u % 2 == 1)) != 0;
+        uint32_t to = (turn & 4) != 0 ? transposed(i, f) : i;
+        for (uint32_t k = 0; k < SL_IMAGE_LEVELS; k++) {
+            uint32_t value = negated ? 1 - bit_at(signature, level_negated(k) * N + i)
+                                     : bit_at(signature, k * N + i);
+            uint32_t bit = k * N + to;
+            turned[bit / 8] |= (uint8_t)(value << (bit % 8));
+        }
+    }
 }
 
 /* ---- the definition, for tests --------------------------------------------------------------- */

@@ -33,6 +33,18 @@ void sl_image_hash_close(sl_image_hash **hash_p);
 void sl_image_hash_make(const sl_image_hash *hash, const sl_raster *raster, uint8_t *signature,
                         int8_t *colours, uint8_t *quality);
 
+/* sl_image_turn - the signature and colours of the picture turned as by sl_raster_turn.
+ *
+ *     turn & 1  Y(u, v) becomes (-1)^v Y(u, v)
+ *     turn & 2  Y(u, v) becomes (-1)^u Y(u, v)
+ *     turn & 4  then Y(v, u)
+ *
+ * signature, colours  Borrow; not aliased with the outputs.
+ * Error               as sl_image_hash_make of the turned raster, but where c is within rounding of
+ *                     a threshold. */
+void sl_image_turn(const uint8_t *signature, const int8_t *colours, uint32_t turn, uint8_t *turned,
+                   int8_t *turned_colours);
+
 /* The same by the definition, in float64 and without tables. */
 void sl_image_hash_ref(const sl_raster *raster, uint8_t *signature, int8_t *colours,
                        uint8_t *quality);

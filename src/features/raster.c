@@ -85,3 +85,23 @@ void sl_reducer_finish(const sl_reducer *reducer, sl_raster *raster)
         }
     }
 }
+
+void sl_raster_turn(sl_raster *raster, uint32_t turn)
+{
+    SLUICE_ASSERT(turn < SL_RASTER_TURNS);
+    if (turn == 0) {
+        return;
+    }
+    sl_raster from = *raster;
+    for (uint32_t y = 0; y < SIDE; y++) {
+        for (uint32_t x = 0; x < SIDE; x++) {
+            uint32_t from_y = (turn & 4) != 0 ? x : y, from_x = (turn & 4) != 0 ? y : x;
+            from_x = (turn & 1) != 0 ? SIDE - 1 - from_x : from_x;
+            from_y = (turn & 2) != 0 ? SIDE - 1 - from_y : from_y;
+            memcpy(raster->rgb[y * SIDE + x], from.rgb[from_y * SIDE + from_x],
+                   sizeof raster->rgb[0]);
+        }
+    }
+    raster->width = (turn & 4) != 0 ? from.height : from.width;
+    raster->height = (turn & 4) != 0 ? from.width : from.height;
+}

@@ -30,4 +30,13 @@ void sl_reducer_init(sl_reducer *reducer, uint32_t width, uint32_t height, uint3
 void sl_reducer_row(sl_reducer *reducer, const uint8_t *row);
 void sl_reducer_finish(const sl_reducer *reducer, sl_raster *raster); /* rgb only */
 
+#define SL_RASTER_TURNS 8 /* a square lies in eight ways */
+
+/* sl_raster_turn - turns a raster; exchanges its width and height where that follows.
+ *
+ *     turn & 4  the picture's rows are what were columns
+ *     turn & 1  ... counted from the other side: left and right of the original exchanged
+ *     turn & 2  ... top and bottom of the original exchanged */
+void sl_raster_turn(sl_raster *raster, uint32_t turn);
+
 #endif

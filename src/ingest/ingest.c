@@ -20,7 +20,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define MAX_FRAME_BYTES  ((int64_t)SLUICE_LIMIT_BATCH_BYTES + (64 << 10))
+#define MAX_FRAME_BYTES  ((int64_t)SLUICE_LIMIT_MESSAGE_BYTES + (64 << 10))
 #define RETRY_MS         200
 #define CHECKPOINT_US    INT64_C(1000000)
 #define MESSAGES_A_ROUND 64 /* between two looks at what became durable */
@@ -244,6 +244,9 @@ static void give_free(sl_ingest *ingest, put *done)
     sl_bytes_fini(&done->job.checkpoint);
     zmq_msg_close(&done->frame);
     zmq_msg_init(&done->frame);
+    if (done->wrapped.capacity > SLUICE_LIMIT_BATCH_BYTES) { /* 64 images would be kept for ever */
+        sl_bytes_fini(&done->wrapped);
+    }
     done->next_free = ingest->first_free;
     ingest->first_free = done;
     ingest->n_free++;
@@ -259,7 +262,7 @@ static void start(sl_ingest *ingest, put *started)
 
 /* Who may not send now, and why; SL_CODE_UNSPECIFIED if it may. */
 static sl_code refusal_of(sl_ingest *ingest, const sl_session *session, const sl_received *received,
-                          size_t body_bytes, const char **text)
+                          sluice_span body, const char **text)
 {
     if (session == NULL) {
         if (sl_sessions_fenced(ingest->sessions, &received->peer)) {
@@ -278,13 +281,14 @@ static sl_code refusal_of(sl_ingest *ingest, const sl_session *session, const sl
         *text = "this filter is shutting down; what was acknowledged is safe, send the rest again";
         return SL_CODE_SHUTTING_DOWN;
     }
-    if (body_bytes > SLUICE_LIMIT_BATCH_BYTES) {
-        *text = "a batch has at most 4 MiB (welcome.max_batch_bytes)";
+    if (!sl_session_batch_fits(body)) {
+        *text =
+            "a batch has at most 4 MiB (welcome.max_batch_bytes), one of a single sample 33 MiB";
         return SL_CODE_TOO_LARGE;
     }
     /* One batch is always allowed, or a window smaller than a batch would be a dead end. */
     bool over =
-        session->in_flight_bytes > 0 && session->in_flight_bytes + body_bytes > SL_WINDOW_BYTES_MAX;
+        session->in_flight_bytes > 0 && session->in_flight_bytes + body.size > SL_WINDOW_BYTES_MAX;
     if (ingest->held || over) {
         *text = ingest->held ? "the log is full: wait for an ACK that opens the window"
                              : "more unacknowledged bytes than max_in_flight_bytes";
@@ -305,7 +309,8 @@ static void take_put(sl_ingest *ingest, sl_received *received)
     sl_session *session = sl_sessions_of_peer(ingest->sessions, &received->peer);
     size_t size = zmq_msg_size(&received->body);
     const char *text = "";
-    sl_code code = refusal_of(ingest, session, received, size, &text);
+    sluice_span body = {zmq_msg_data(&received->body), size};
+    sl_code code = refusal_of(ingest, session, received, body, &text);
     if (code != SL_CODE_UNSPECIFIED) {
         bool retry = code == SL_CODE_SHUTTING_DOWN || code == SL_CODE_WINDOW_EXCEEDED;
         uint64_t expected =
@@ -357,11 +362,16 @@ static void take_message(sl_ingest *ingest, sl_received *received)
     }
 }
 
-/* Reads while a place for a job is free: what is not read stays with the sender. */
+/* While it has, sockets are read: what is not read stays with the sender. */
+static bool has_room(const sl_ingest *ingest)
+{
+    return ingest->n_free > 0 && atomic_load(&ingest->in_flight_bytes) < SL_INGEST_BYTES;
+}
+
 static void read_router(sl_ingest *ingest)
 {
     sluice_message why;
-    for (int i = 0; i < MESSAGES_A_ROUND && ingest->n_free > 0; i++) {
+    for (int i = 0; i < MESSAGES_A_ROUND && has_room(ingest); i++) {
         sluice_status status = sl_router_receive(ingest->router, &ingest->received, &why);
         if (status == SLUICE_OK) {
             take_message(ingest, &ingest->received);
@@ -378,7 +388,7 @@ static void read_router(sl_ingest *ingest)
 
 static void read_pull(sl_ingest *ingest)
 {
-    for (int i = 0; i < MESSAGES_A_ROUND && ingest->n_free > 0; i++) {
+    for (int i = 0; i < MESSAGES_A_ROUND && has_room(ingest); i++) {
         put *taken = take_free(ingest);
         if (zmq_msg_recv(&taken->frame, ingest->pull, ZMQ_DONTWAIT) < 0) {
             give_free(ingest, taken);
@@ -386,14 +396,8 @@ static void read_pull(sl_ingest *ingest)
         }
         sl_spool_producer *row = ingest->pull_row;
         sluice_span message = {zmq_msg_data(&taken->frame), zmq_msg_size(&taken->frame)};
-        uint8_t header[8];
-        size_t header_bytes;
-        sl_pull_header(message, header, &header_bytes);
-        sl_bytes_clear(&taken->wrapped);
-        if (row == NULL ||
-            (header_bytes > 0 &&
-             (sl_bytes_append(&taken->wrapped, header, header_bytes) != SLUICE_OK ||
-              sl_bytes_append(&taken->wrapped, message.data, message.size) != SLUICE_OK))) {
+        sluice_span batch;
+        if (row == NULL || sl_pull_batch(message, &taken->wrapped, &batch) != SLUICE_OK) {
             atomic_fetch_add(&ingest->n_undecodable, 1);
             give_free(ingest, taken);
             continue;
@@ -401,8 +405,7 @@ static void read_pull(sl_ingest *ingest)
         taken->job.takes_next = true;
         taken->job.i_producer = row->i_producer;
         taken->job.producer = row->name;
-        taken->job.bytes =
-            header_bytes > 0 ? (sluice_span){taken->wrapped.data, taken->wrapped.size} : message;
+        taken->job.bytes = batch;
         sl_sessions_of_producer(ingest->sessions, row->i_producer)->in_flight_bytes +=
             taken->job.bytes.size;
         start(ingest, taken);
@@ -460,7 +463,7 @@ void sl_ingest_run(sl_ingest *ingest)
 {
     while (!atomic_load(&ingest->stopping) || ingest->n_free < SL_INGEST_JOBS ||
            ingest->checkpoint_under_way) {
-        short want = ingest->n_free > 0 ? ZMQ_POLLIN : 0;
+        short want = has_room(ingest) ? ZMQ_POLLIN : 0;
         bool pull_open = ingest->pull != NULL && !ingest->held && !atomic_load(&ingest->stopping);
         zmq_pollitem_t item[3] = {{NULL, sl_ring_fd(ingest->options.done), ZMQ_POLLIN, 0}};
         int n_items = 1;

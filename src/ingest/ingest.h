@@ -7,7 +7,8 @@
 #include "sluice/config.h"
 #include "wire/auth.h"
 
-#define SL_INGEST_JOBS 64 /* messages between a socket and the disk, each at most 4 MiB */
+#define SL_INGEST_JOBS  64                   /* messages between a socket and the disk          */
+#define SL_INGEST_BYTES ((uint64_t)64 << 20) /* of them; one message may go beyond */
 
 typedef struct sl_ingest sl_ingest;
 

@@ -7,6 +7,7 @@
  * it, and nobody is told. Once a message is here it is as durable as any other. */
 #include "ingest/pull.h"
 #include "bytes.h"
+#include "wire/session.h"
 
 static bool looks_like_batch(sluice_span message)
 {
@@ -27,16 +28,15 @@ static bool looks_like_batch(sluice_span message)
     return any;
 }
 
-void sl_pull_header(sluice_span message, uint8_t header[8], size_t *header_bytes)
+sluice_status sl_pull_batch(sluice_span message, sluice_bytes *wrapped, sluice_span *batch)
 {
-    *header_bytes = 0;
-    if (looks_like_batch(message)) {
-        return;
+    sl_bytes_clear(wrapped);
+    *batch = message;
+    if (!looks_like_batch(message)) {
+        SLUICE_TRY(sl_bytes_put_u8(wrapped, 0x0a));
+        SLUICE_TRY(sl_bytes_put_varint(wrapped, message.size));
+        SLUICE_TRY(sl_bytes_append(wrapped, message.data, message.size));
+        *batch = (sluice_span){wrapped->data, wrapped->size};
     }
-    header[(*header_bytes)++] = 0x0a;
-    size_t size = message.size;
-    do {
-        header[(*header_bytes)++] = (uint8_t)((size & 0x7f) | (size > 0x7f ? 0x80 : 0));
-        size >>= 7;
-    } while (size > 0 && *header_bytes < 8);
+    return sl_session_batch_fits(*batch) ? SLUICE_OK : SLUICE_E_TOOBIG;
 }

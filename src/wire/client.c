@@ -458,10 +458,18 @@ uint32_t sl_producer_max_batch(const sl_producer *producer)
     return producer->max_batch_bytes;
 }
 
+/* A filter that takes smaller batches than ours takes no larger samples either. */
+uint32_t sl_producer_max_sample(const sl_producer *producer)
+{
+    return producer->max_batch_bytes < SLUICE_LIMIT_BATCH_BYTES ? producer->max_batch_bytes
+                                                                : SLUICE_LIMIT_MESSAGE_BYTES;
+}
+
 sluice_status sl_producer_put(sl_producer *producer, sluice_span batch, uint32_t count,
                               sluice_message *why)
 {
-    if (batch.size > producer->max_batch_bytes) {
+    bool alone = sl_session_batch_fits(batch) && batch.size <= sl_producer_max_sample(producer);
+    if (batch.size > producer->max_batch_bytes && !alone) {
         return sluice_fail(why, SLUICE_E_TOOBIG,
                            "a batch of %zu bytes is over the %u that %s takes", batch.size,
                            producer->max_batch_bytes, producer->endpoint);

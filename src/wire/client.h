@@ -26,6 +26,8 @@ SLUICE_MUST_USE sluice_status sl_producer_open(const sl_client_options *options,
 void sl_producer_close(sl_producer **producer_p);
 uint64_t sl_producer_next_sequence(const sl_producer *producer); /* where this producer goes on   */
 uint32_t sl_producer_max_batch(const sl_producer *producer);
+/* ... of a batch of one sample: an image may be larger than any batch of several. */
+uint32_t sl_producer_max_sample(const sl_producer *producer);
 /* `batch` is an encoded Batch of `count` samples, the next ones in sequence. */
 SLUICE_MUST_USE sluice_status sl_producer_put(sl_producer *producer, sluice_span batch,
                                               uint32_t count, sluice_message *why);

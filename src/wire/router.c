@@ -16,7 +16,7 @@
 
 #define RECEIVE_MESSAGES 16
 #define SEND_MESSAGES    256
-#define SEND_RECORDS     8 /* of up to 4 MiB each, to a consumer that asks and does not read */
+#define SEND_RECORDS     8 /* of up to 4 MiB or an image, to a consumer that asks and does not read */
 #define KEEPALIVE_S      5 /* quiet for so long, then asked every 2 s, given up after 3 */
 #define HANDSHAKE_MS     3000
 

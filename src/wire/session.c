@@ -19,6 +19,18 @@ typedef Sluice__V1__FromFilter from_filter;
 _Static_assert(SL_CODE_SHUTTING_DOWN == (int)SLUICE__V1__ERROR__CODE__CODE_SHUTTING_DOWN,
                "sl_code follows Error.Code");
 
+bool sl_session_batch_fits(sluice_span batch)
+{
+    if (batch.size <= SLUICE_LIMIT_BATCH_BYTES) {
+        return true;
+    }
+    sl_reader reader = sl_reader_of(batch);
+    bool is_sample = sl_reader_varint(&reader) == 0x0a; /* Batch.samples */
+    uint64_t size = sl_reader_varint(&reader);
+    return batch.size <= SLUICE_LIMIT_MESSAGE_BYTES && is_sample && !reader.bad &&
+           size == (uint64_t)(reader.end - reader.at);
+}
+
 const char *sl_code_name(sl_code code)
 {
     static const char *const names[] = {

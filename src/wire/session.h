@@ -144,6 +144,10 @@ SLUICE_MUST_USE sluice_status sl_session_decode_from(sluice_span frame, sl_messa
 /* Encode: clears `out` and writes the frame of either direction. */
 SLUICE_MUST_USE sluice_status sl_session_encode(const sl_message *message, sluice_bytes *out);
 
+/* Whether a Batch is small enough for the wire: SLUICE_LIMIT_BATCH_BYTES, or, if it is one sample
+ * and nothing else, SLUICE_LIMIT_MESSAGE_BYTES: an image larger than any batch travels alone. */
+bool sl_session_batch_fits(sluice_span batch);
+
 const char *sl_code_name(sl_code code); /* "GAP" */
 
 #endif

@@ -1,11 +1,13 @@
 /* bench_duplicate_images.c - what finding and remembering images costs a sample.
  *
- *   usage: bench_duplicate_images SIGNATURES KEPT THRESHOLD [ANSWERS]
+ *   usage: bench_duplicate_images SIGNATURES KEPT THRESHOLD [ANSWERS|- [keep|flat]]
  *
  * SIGNATURES is a file of signatures of SLUICE_IMAGE_BYTES. The first KEPT are remembered, untimed;
  * each of the others is then probed and, where nothing is found, remembered, as the duplicate stage
  * does it, one at a time. Prints one line of JSON: samples a second, microseconds a sample (median,
  * 99th percentile of blocks of 64). ANSWERS: the offset found of each, as u64, all ones for none.
+ * keep: what is found is remembered too, as a policy may have it. flat: the samples have no
+ * signature, as those of images without structure.
  */
 #include "bytes.h"
 #include "duplicate/image.h"
@@ -65,10 +67,10 @@ static sluice_sample sample_of(const uint8_t *all, uint64_t offset, char *id)
     return sample;
 }
 
-static uint64_t probe_and_insert(sl_image *image, const sluice_sample *sample)
+static uint64_t probe_and_insert(sl_image *image, const sluice_sample *sample, bool keeps)
 {
     sluice_match match = {.of_offset = UINT64_MAX};
-    if (!sl_image_probe(image, sample, &match)) {
+    if (!sl_image_probe(image, sample, &match) || keeps) {
         sl_image_insert(image, sample);
     }
     return match.of_offset;
@@ -77,12 +79,12 @@ static uint64_t probe_and_insert(sl_image *image, const sluice_sample *sample)
 int main(int argc, char **argv)
 {
     if (argc < 4) {
-        fail("usage: bench_duplicate_images SIGNATURES KEPT THRESHOLD [ANSWERS]");
+        fail("usage: bench_duplicate_images SIGNATURES KEPT THRESHOLD [ANSWERS|- [keep|flat]]");
     }
     uint64_t n, n_kept = strtoull(argv[2], NULL, 10);
     uint8_t *all = read_signatures(argv[1], &n);
     sluice_config config = {0};
-    config.duplicate.image_memory = (n + 1000) * 200 + (1 << 20);
+    config.duplicate.image_memory = (n + 1000) * 240 + (1 << 20);
     config.duplicate.image_threshold = atof(argv[3]);
     sl_image *image;
     sluice_message why;
@@ -96,7 +98,9 @@ int main(int argc, char **argv)
     }
     uint64_t n_blocks = (n - n_kept) / BLOCK_SAMPLES, n_found = 0;
     double *blocks = calloc(n_blocks + 1, sizeof *blocks), seconds = 0;
-    FILE *answers = argc > 4 ? fopen(argv[4], "wb") : NULL;
+    bool keeps = argc > 5 && strcmp(argv[5], "keep") == 0;
+    bool flat = argc > 5 && strcmp(argv[5], "flat") == 0;
+    FILE *answers = argc > 4 && strcmp(argv[4], "-") != 0 ? fopen(argv[4], "wb") : NULL;
     if (blocks == NULL || n_blocks == 0) {
         fail("fewer than 64 samples to measure");
     }
@@ -105,7 +109,8 @@ int main(int argc, char **argv)
         double start = now();
         for (uint64_t i = 0; i < BLOCK_SAMPLES; i++) {
             sluice_sample sample = sample_of(all, n_kept + b * BLOCK_SAMPLES + i, id);
-            found[i] = probe_and_insert(image, &sample);
+            sample.features.has = flat ? 0 : sample.features.has;
+            found[i] = probe_and_insert(image, &sample, keeps);
             n_found += found[i] != UINT64_MAX;
         }
         blocks[b] = (now() - start) / BLOCK_SAMPLES;

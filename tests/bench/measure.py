@@ -87,7 +87,7 @@ def machine(build):
         f"- file system of the state: {first_line('findmnt', '-n', '-o', 'FSTYPE', '-T', build)}, "
         f"load of the machine before: {os.getloadavg()[0]:.2f}",
         "- peers: " + ", ".join(f"{name} {importlib.metadata.version(name)}" for name in
-                                ("rensa", "datasketch", "numpy")) + f", Python {platform.python_version()}",
+                                ("rensa", "datasketch", "faiss-cpu", "numpy")) + f", Python {platform.python_version()}",
         "- one run, one thing at a time; written by `tests/run.sh bench`. Ratios hold for one run only.",
     ]
 
@@ -229,6 +229,23 @@ def measure_influence(results, build):
     results.ask("influence beside kronfluence's EK-FAC, samples a second", 200, float(beside[1]) if beside else None, "x")
 
 
+def measure_images(results, build):
+    script, bench = os.path.join(HERE, "peers_images.py"), os.path.join(build, "tests/bench_duplicate_images")
+    lines = output_of(sys.executable, script, "--bench", bench, "--core", os.cpu_count() - 1, "--data", DATA)
+    results.add("Image signatures: query + insert beside faiss", "tests/bench/peers_images.py --bench build/release/tests/"
+                "bench_duplicate_images", lines, "1e6 signatures kept; half of the samples new, half right above the "
+                "threshold, where an index misses first. One core; faiss in batches of 256, ours one at a time.")
+    for threshold, profile in (("0.94", "copies, the default"), ("0.785", "alike")):
+        at = next((i for i, line in enumerate(lines) if line.endswith(f"threshold {threshold}")), None)
+        part = lines[at:] if at is not None else []
+        ratio = next((float(line.split()[-1]) for line in part if "ratio to the best" in line), None)
+        results.ask(f"image index at 1e6 beside faiss's best at equal recall, {profile}", 3, ratio, "x")
+        floods = [float(found[1]) for found in
+                  (re.search(r"flood of .* ([\d.]+) of the mixed", line) for line in part) if found][:3]
+        results.ask(f"floods of one image and of flat ones beside mixed samples, {profile}", .5,
+                    min(floods, default=None), "x")
+
+
 # --- the disk and the path ---
 
 def measure_spool(results, build):
@@ -339,6 +356,7 @@ def main():
     measure_path(results, build)
     measure_sketch(results, build)
     measure_index(results, build)
+    measure_images(results, build)
     measure_spool(results, build)
     measure_flat(results, build)
     measure_influence(results, build)

@@ -9,9 +9,9 @@ cd "$(dirname "$0")/../.."
 
 build=${1:-build/release}
 venv=build/bench-venv
-peers=(datasketch==2.0.0 rensa==0.5.0 numpy)
+peers=(datasketch==2.0.0 rensa==0.5.0 faiss-cpu==1.15.1 "numpy>=2")
 
-if ! "$venv/bin/python" -c 'import datasketch, rensa, numpy' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import datasketch, rensa, faiss, numpy' 2>/dev/null; then
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "${peers[@]}"
 fi

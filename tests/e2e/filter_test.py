@@ -343,11 +343,12 @@ class Protobuf(Case):
             self.assertGreaterEqual(len(records), 1)
 
     def test_a_message_beyond_the_limit_is_skipped(self):
-        big = sample("big", b"x" * (5 << 20))
-        records = self.filter(delimited(sample("a", "one"), big, sample("c", "two")),
-                              "--format", "pb")
-        self.assertEqual([r["decision"] for r in records], ["keep", "refuse", "keep"])
-        self.assertEqual(records[1]["reasons"], ["sample_too_large"])
+        for size, reason in ((5 << 20, "text_too_large"), (33 << 20, "sample_too_large")):
+            big = sample("big", b"x" * size)
+            records = self.filter(delimited(sample("a", "one"), big, sample("c", "two")),
+                                  "--format", "pb")
+            self.assertEqual([r["decision"] for r in records], ["keep", "refuse", "keep"])
+            self.assertEqual(records[1]["reasons"], [reason])
 
 
 class Files(Case):

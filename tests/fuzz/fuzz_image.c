@@ -1,7 +1,9 @@
-/* fuzz_image.c - any bytes as an image: a raster within range and a signature, or a state. */
+/* fuzz_image.c - any bytes as an image: an orientation, a raster within range and a signature, or a
+ * state; and the signature turned. */
 #include "status.h"
 #include "features/image_decode.h"
 #include "features/image_hash.h"
+#include "features/orientation.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -12,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (hash == NULL) {
         SLUICE_ASSERT(sl_image_hash_open(&hash) == SLUICE_OK);
     }
+    SLUICE_ASSERT(sl_orientation_of((sluice_span){data, size}) < SL_RASTER_TURNS);
     sl_image_state state = sl_image_decode((sluice_span){data, size}, &raster);
     SLUICE_ASSERT(state <= SL_IMAGE_NO_MEMORY);
     if (state != SL_IMAGE_DECODED) {
@@ -26,5 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int8_t colours[SLUICE_IMAGE_COLOURS];
     sl_image_hash_make(hash, &raster, signature, colours, &quality);
     SLUICE_ASSERT(quality <= 100);
+    uint8_t turned[SLUICE_IMAGE_BYTES];
+    int8_t turned_colours[SLUICE_IMAGE_COLOURS];
+    sl_image_turn(signature, colours, size % SL_RASTER_TURNS, turned, turned_colours);
+    SLUICE_ASSERT((turned[SLUICE_IMAGE_BITS / 8] >> SLUICE_IMAGE_BITS % 8) == 0);
     return 0;
 }

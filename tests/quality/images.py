@@ -7,7 +7,7 @@ Streaming definitions, as in measure.py: an arriving image is compared with kept
   cifar10    2,637 small photographs in the order of the index; 142 pairs judged near-duplicates by people,
              18 judged very similar count as neither; peer: 256-bit phash at its best radius (F1 .765)
   distinct   550 product photographs; every flag counts as false, although a few are shots of one scene
-  CASE       the 550, then each of them changed; true = 550; correct = the photograph is named (or what
+  CASE       the 550, then each of them changed (those that turn: with `turns` only); true = 550; correct = the photograph is named (or what
              represents it)"""
 
 import collections
@@ -30,6 +30,7 @@ BUILD = pathlib.Path(os.environ.get("SLUICE_BUILD", ROOT / "build" / "release"))
 TABLE = ROOT / "tests" / "quality" / "images.csv"
 FIELDS = ["case", "profile", "samples", "true", "flagged", "correct", "precision", "recall", "f1"]
 PROFILES = ["copies", "alike"]
+TURNING = "copies turns"  # the profile copies, with duplicate.image.turns
 PACKS = ["clothing-photos", "grocery-photos"]
 
 
@@ -83,6 +84,16 @@ CASES = {
     "crop 10 % two sides": (lambda i: cropped(i, .1, .1, 0, 0), ("JPEG", {"quality": 80})),
 }
 COPIES = list(CASES)[:9]  # saved again: recall at least .99
+TURNS = {
+    "flip": (lambda i: i.transpose(Image.FLIP_LEFT_RIGHT), ("JPEG", {"quality": 80})),
+    "flip upside down": (lambda i: i.transpose(Image.FLIP_TOP_BOTTOM), ("JPEG", {"quality": 80})),
+    "quarter turn": (lambda i: i.transpose(Image.ROTATE_90), ("JPEG", {"quality": 80})),
+    "half turn": (lambda i: i.transpose(Image.ROTATE_180), ("JPEG", {"quality": 80})),
+    "quarter turn back, size 50 %": (lambda i: scaled(i.transpose(Image.ROTATE_270), 0.5), ("JPEG", {"quality": 80})),
+    "flip over a diagonal": (lambda i: i.transpose(Image.TRANSPOSE), ("WEBP", {"quality": 80, "method": 0})),
+    "flip over the other": (lambda i: i.transpose(Image.TRANSVERSE), ("JPEG", {"quality": 80})),
+    "jpeg quality 50": CASES["jpeg quality 50"],
+}
 
 
 @functools.cache
@@ -102,7 +113,7 @@ def saved(image, kind):
 
 
 def changed(case):
-    change, kind = CASES[case]
+    change, kind = (CASES | TURNS)[case]
     return [(f"changed/{name}", saved(change(Image.open(io.BytesIO(data)).convert("RGB")), kind))
             for name, data in photographs()]
 
@@ -126,6 +137,11 @@ def small_photographs():
     return images, mates, similar
 
 
+def settings_of(profile):
+    name, *turns = profile.split()
+    return ["--set", f"duplicate.image.profile={name}"] + (["--set", "duplicate.image.turns=true"] if turns else [])
+
+
 def verdicts(images, profile):
     """The verdict records of the images, in order."""
     with tempfile.TemporaryDirectory() as folder:
@@ -136,7 +152,7 @@ def verdicts(images, profile):
                 entry.size = len(data)
                 out.addfile(entry, io.BytesIO(data))
         records = os.path.join(folder, "verdicts.jsonl")
-        subprocess.run([BUILD / "sluice", "filter", "--set", f"duplicate.image.profile={profile}", "-o", "/dev/null",
+        subprocess.run([BUILD / "sluice", "filter", *settings_of(profile), "-o", "/dev/null",
                         "--verdicts", records, shard], check=True, stderr=subprocess.DEVNULL)
         found = [json.loads(line) for line in open(records)]
     assert [record["id"] for record in found] == [name for name, _ in images]
@@ -190,6 +206,9 @@ def rows():
         yield distinct_row(profile)
         for case in CASES:
             yield planted_row(case, profile)
+    yield distinct_row(TURNING)
+    for case in TURNS:
+        yield planted_row(case, TURNING)
 
 
 def as_text(table):

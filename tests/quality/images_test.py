@@ -30,6 +30,12 @@ def test_copies_are_found_and_distinct_photographs_are_not_flagged(table):
     assert int(table["distinct", "copies"]["flagged"]) == 0
 
 
+@needs_data
+def test_turned_copies_are_found_where_asked_for_and_distinct_photographs_are_not_flagged(table):
+    assert [case for case in images.TURNS if float(table[case, images.TURNING]["recall"]) < 0.99] == []
+    assert int(table["distinct", images.TURNING]["flagged"]) == 0
+
+
 def test_kept_table_has_every_case_and_profile():
     kept = list(csv.DictReader(images.TABLE.open()))
-    assert len(kept) == len(images.PROFILES) * (2 + len(images.CASES))
+    assert len(kept) == len(images.PROFILES) * (2 + len(images.CASES)) + 1 + len(images.TURNS)

@@ -1,5 +1,6 @@
 /* duplicate_image_test.c - images by equal signature bits, in a window of bytes. */
 #include "duplicate/image.h"
+#include "features/image_hash.h"
 #include "duplicate_samples.h"
 
 #include <math.h>
@@ -142,14 +143,13 @@ static void test_image_outside_the_window_is_new(void **state)
 }
 
 /* Three times what fits: the newest are found, the oldest are not, and the bytes hold. */
-static void test_image_memory_evicts_the_oldest(void **state)
+static void expect_eviction(double threshold, uint64_t n_least)
 {
-    (void)state;
-    sluice_config config = image_config(512 << 10, 0);
+    sluice_config config = image_config(512 << 10, threshold);
     sl_image *image;
     assert_int_equal(sl_image_open(&config, &image, NULL), SLUICE_OK);
     uint64_t n_fit = sl_image_rows_of(&config, 1);
-    assert_true(n_fit > 2500); /* 172 bytes and a head */
+    assert_true(n_fit > n_least);
     double similarity;
     for (uint64_t i = 0; i < 3 * n_fit; i++) {
         sluice_sample sample = make_image_sample(i, i, "a", "12345678");
@@ -168,10 +168,16 @@ static void test_image_memory_evicts_the_oldest(void **state)
     sl_image_close(&image);
 }
 
-static void test_image_forgotten_leaves_what_the_rest_alone_would_make(void **state)
+static void test_image_memory_evicts_the_oldest(void **state)
 {
     (void)state;
-    sl_image *image = open_image(0.8);
+    expect_eviction(0.785, 2500); /* 172 bytes and a head */
+    expect_eviction(0.94, 2200);  /* 224 */
+}
+
+static void expect_forgotten(double threshold)
+{
+    sl_image *image = open_image(threshold);
     for (uint64_t i = 0; i < 500; i++) {
         sluice_sample sample = make_image_sample(i, i, "an id", "s");
         sl_image_insert(image, &sample);
@@ -197,6 +203,91 @@ static void test_image_forgotten_leaves_what_the_rest_alone_would_make(void **st
     sl_image_close(&image);
 }
 
+static void test_image_forgotten_leaves_what_the_rest_alone_would_make(void **state)
+{
+    (void)state;
+    expect_forgotten(0.8);
+    expect_forgotten(0.94);
+}
+
+/* Against all rows one by one, with near ones at every distance and colours that differ. */
+static void test_image_keys_find_what_looking_at_all_rows_finds(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    static sluice_sample kept[N];
+    uint64_t random = 5;
+    sluice_config config = image_config(4 << 20, 0.94); /* no bucket overflows */
+    sl_image *image;
+    assert_int_equal(sl_image_open(&config, &image, NULL), SLUICE_OK);
+    for (uint64_t i = 0; i < N; i++) {
+        kept[i] = make_image_sample(i, i % 60, "a", "s");
+        flip_bits(&kept[i], random_below(&random, 30));
+        memset(kept[i].features.image_colours, random_below(&random, 2) ? 40 : 5, 32);
+        insert(image, &kept[i]);
+    }
+    uint32_t n_found = 0;
+    for (uint64_t round = 0; round < 2000; round++) {
+        sluice_sample sample = make_image_sample(N, round % 75, "b", "s");
+        flip_bits(&sample, random_below(&random, 45));
+        memset(sample.features.image_colours, 40, 32);
+        uint64_t best = UINT64_MAX;
+        uint32_t n_best = 30;
+        for (uint64_t i = 0; i < N; i++) {
+            uint32_t n = 0;
+            for (uint32_t k = 0; k < SLUICE_IMAGE_BYTES; k++) {
+                n += (uint32_t)__builtin_popcount((unsigned)kept[i].features.image_signature[k] ^
+                                                  sample.features.image_signature[k]);
+            }
+            if (n < n_best && sl_image_colours_alike(kept[i].features.image_colours,
+                                                     sample.features.image_colours)) {
+                n_best = n;
+                best = i;
+            }
+        }
+        double similarity;
+        assert_int_equal(probe(image, &sample, &similarity), best);
+        n_found += best != UINT64_MAX;
+    }
+    assert_in_range(n_found, 500, 1900);
+    sl_image_close(&image);
+}
+
+static void test_image_turned_is_found_when_asked_for(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        sluice_config config = image_config(256 << 10, i == 0 ? 0.94 : 0.785);
+        sl_image *plain, *turning;
+        assert_int_equal(sl_image_open(&config, &plain, NULL), SLUICE_OK);
+        config.duplicate.image_turns = true;
+        assert_int_equal(sl_image_open(&config, &turning, NULL), SLUICE_OK);
+        sluice_sample kept = make_image_sample(0, 1, "a", "s");
+        insert(plain, &kept);
+        insert(turning, &kept);
+        for (uint32_t turn = 1; turn < SL_RASTER_TURNS; turn++) {
+            sluice_sample turned = kept;
+            turned.offset = 1;
+            sl_image_turn(kept.features.image_signature, kept.features.image_colours, turn,
+                          turned.features.image_signature, turned.features.image_colours);
+            double similarity = 0;
+            assert_int_equal(probe(plain, &turned, &similarity), UINT64_MAX);
+            assert_int_equal(probe(turning, &turned, &similarity), 0);
+            assert_true(similarity == 1);
+        }
+        sluice_sample twin = kept; /* as near, but later: whichever turn it is met in */
+        twin.offset = 1;
+        sl_image_turn(kept.features.image_signature, kept.features.image_colours, 6,
+                      twin.features.image_signature, twin.features.image_colours);
+        insert(turning, &twin);
+        twin.offset = 2;
+        double similarity;
+        assert_int_equal(probe(turning, &twin, &similarity), 0);
+        sl_image_close(&plain);
+        sl_image_close(&turning);
+    }
+}
+
 static void test_image_memory_too_small_is_refused(void **state)
 {
     (void)state;
@@ -219,6 +310,8 @@ int main(void)
         cmocka_unit_test(test_image_outside_the_window_is_new),
         cmocka_unit_test(test_image_memory_evicts_the_oldest),
         cmocka_unit_test(test_image_forgotten_leaves_what_the_rest_alone_would_make),
+        cmocka_unit_test(test_image_keys_find_what_looking_at_all_rows_finds),
+        cmocka_unit_test(test_image_turned_is_found_when_asked_for),
         cmocka_unit_test(test_image_memory_too_small_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,36 @@ static void test_colours_tell_red_from_blue(void **state)
     free(from.rgb);
 }
 
+static void test_turned_signature_is_that_of_the_turned_picture(void **state)
+{
+    uint32_t n_different = 0;
+    for (uint32_t seed = 0; seed < 20; seed++) {
+        picture from = picture_make(seed, 90, 70);
+        sluice_span png = png_of_rgb(&from);
+        static sl_raster raster, turned;
+        assert_int_equal(sl_image_decode(png, &raster), SL_IMAGE_DECODED);
+        look original = {0};
+        sl_image_hash_make(*state, &raster, original.signature, original.colours,
+                           &original.quality);
+        for (uint32_t turn = 0; turn < SL_RASTER_TURNS; turn++) {
+            turned = raster;
+            sl_raster_turn(&turned, turn);
+            look made = {0}, derived = {0};
+            sl_image_hash_make(*state, &turned, made.signature, made.colours, &made.quality);
+            sl_image_turn(original.signature, original.colours, turn, derived.signature,
+                          derived.colours);
+            n_different += (uint32_t)lrint((1 - share(&made, &derived)) * SLUICE_IMAGE_BITS);
+            for (uint32_t i = 0; i < SLUICE_IMAGE_COLOURS; i++) { /* sums in another order */
+                assert_in_range(made.colours[i] + 128 - derived.colours[i], 127, 129);
+            }
+            assert_true(turn == 0 || share(&original, &derived) < 0.8);
+        }
+        span_free(png);
+        free(from.rgb);
+    }
+    assert_true(n_different <= 16); /* of 79,200: within rounding of a threshold */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +170,7 @@ int main(void)
         cmocka_unit_test(test_other_pictures_share_about_half),
         cmocka_unit_test(test_flat_and_tiny_images_have_no_quality),
         cmocka_unit_test(test_colours_tell_red_from_blue),
+        cmocka_unit_test(test_turned_signature_is_that_of_the_turned_picture),
     };
     return cmocka_run_group_tests(tests, open_hash, close_hash);
 }

@@ -412,9 +412,34 @@ static void test_code_name_is_the_word_of_the_schema(void **state)
     assert_string_equal(sl_code_name((sl_code)-1), "UNSPECIFIED");
 }
 
+static void test_batch_of_one_sample_may_be_as_large_as_an_image(void **state)
+{
+    (void)state;
+    uint8_t *bytes = calloc(1, SLUICE_LIMIT_MESSAGE_BYTES + 1);
+    assert_non_null(bytes);
+    assert_true(sl_session_batch_fits((sluice_span){bytes, SLUICE_LIMIT_BATCH_BYTES}));
+    assert_false(sl_session_batch_fits((sluice_span){bytes, SLUICE_LIMIT_BATCH_BYTES + 1}));
+    for (uint32_t beyond = 0; beyond < 2; beyond++) {
+        sluice_bytes head = {0};
+        assert_int_equal(sl_bytes_put_u8(&head, 0x0a), SLUICE_OK);
+        size_t size = SLUICE_LIMIT_MESSAGE_BYTES + beyond;
+        assert_int_equal(sl_bytes_put_varint(&head, size - 5), SLUICE_OK);
+        memcpy(bytes, head.data, head.size);
+        size = head.size + size - 5;
+        assert_int_equal(size <= SLUICE_LIMIT_MESSAGE_BYTES,
+                         sl_session_batch_fits((sluice_span){bytes, size}));
+        assert_false(sl_session_batch_fits((sluice_span){bytes, size - 1})); /* a byte short */
+        bytes[0] = 0x12;
+        assert_false(sl_session_batch_fits((sluice_span){bytes, size}));
+        sl_bytes_fini(&head);
+    }
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_batch_of_one_sample_may_be_as_large_as_an_image),
         cmocka_unit_test(test_session_every_kind_is_the_bytes_and_values_of_python),
         cmocka_unit_test(test_session_empty_values_come_back),
         cmocka_unit_test(test_session_strings_at_limit_pass_and_one_beyond_is_refused),

@@ -17,6 +17,8 @@ except ImportError:
     def _checksum(_):
         return 0
 
+BATCH_BYTES = 4 << 20
+MESSAGE_BYTES = 33 << 20  # of a batch that is one sample: an image
 FRAME_BYTES = 64 << 10
 _HELLO_EVERY, _PING_EVERY, _GAP_EVERY, _STALLED, _RETRY = 1.0, 1.0, 1.0, 5.0, 0.2
 
@@ -108,8 +110,9 @@ class Producer:
             sample = make_sample(id, text, **fields)
         data = sample if isinstance(sample, (bytes, bytearray, memoryview)) else sample.SerializeToString()
         framed = b"\x0a" + _varint(len(data)) + bytes(data)
-        if len(framed) > self._max_batch:
-            raise ValueError(f"a sample of {len(data)} bytes is over the {self._max_batch} that {self._endpoint} takes")
+        limit = self._max_batch if self._max_batch < BATCH_BYTES else MESSAGE_BYTES
+        if len(framed) > limit:
+            raise ValueError(f"a sample of {len(data)} bytes is over the {limit} that {self._endpoint} takes")
         if self._buffer and self._buffer_bytes + len(framed) > min(self._batch_bytes, self._max_batch):
             self._put()
         if not self._buffer:

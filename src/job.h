@@ -6,6 +6,10 @@
 #include "wire/session.h"
 #include "sluice/engine.h"
 
+/* The producer under whose name samples are offered again: what it puts is kept (sample.restored).
+ */
+#define SL_RESTORE_PRODUCER "sluice-restore"
+
 /* ingest --> features --> estimator --> committer --> back to whoever made the job
  * egress  ----------------^
  * Each group of fields is written by the threads named; a ring between them orders the accesses. */

@@ -159,7 +159,9 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
         sluice_batch fresh = *job->batch;
         fresh.samples += job->n_known;
         fresh.n_samples -= job->n_known;
+        bool restored = strcmp(row->name, SL_RESTORE_PRODUCER) == 0;
         for (uint32_t i = 0; i < fresh.n_samples; i++) {
+            fresh.samples[i].restored = restored;
             fresh.samples[i].arrived_us = pipeline->arrived_us;
             fresh.samples[i].i_producer = job->i_producer;
         }

@@ -95,6 +95,35 @@ void sl_duplicate_probe(const sl_duplicate *duplicate, const sluice_sample *samp
     }
 }
 
+/* One method's own answer, whatever the others say. */
+static bool probe_method(const sl_duplicate *duplicate, sluice_method method,
+                         const sluice_sample *sample, sluice_match *match)
+{
+    switch (method) {
+    case SLUICE_METHOD_TEXT:
+        return sl_text_probe(duplicate->text, sample, match);
+    case SLUICE_METHOD_IMAGE:
+        return sl_image_probe(duplicate->image, sample, match);
+    default:
+        return false;
+    }
+}
+
+uint32_t sl_duplicate_also(const sl_duplicate *duplicate, const sluice_sample *sample,
+                           const sluice_match *match, sluice_finding *also)
+{
+    uint32_t n = 0;
+    for (int i = (int)match->method + 1; is_enabled(duplicate) && i < SLUICE_N_METHODS; i++) {
+        sluice_match found;
+        if (probe_method(duplicate, (sluice_method)i, sample, &found)) {
+            SLUICE_ASSERT(n < SLUICE_LIMIT_ALSO);
+            also[n++] =
+                (sluice_finding){found.method, found.similarity, found.of_id, found.of_source};
+        }
+    }
+    return n;
+}
+
 static bool is_remembered(const sluice_sample *sample)
 {
     sluice_decision decision = sample->verdict.decision;

@@ -27,6 +27,14 @@ void sl_duplicate_prefetch(const sl_duplicate *duplicate, const sluice_sample *s
 void sl_duplicate_probe(const sl_duplicate *duplicate, const sluice_sample *sample,
                         sluice_match *match);
 
+/* What the methods behind match->method find too, in the order exact, text, image, embedding; what
+ * it lends as probe does. Changes no match: for the record alone.
+ *
+ * also     Out, SLUICE_LIMIT_ALSO.
+ * Returns  how many. */
+uint32_t sl_duplicate_also(const sl_duplicate *duplicate, const sluice_sample *sample,
+                           const sluice_match *match, sluice_finding *also);
+
 /* Remembers a judged sample if it was kept or flagged; cannot fail. Samples come in order of
  * offset; one at or below the last sample applied or row read is known already and changes nothing.
  */

@@ -8,6 +8,7 @@
  * understand, and what a person sees in a hex dump. */
 #include "spool/meta.h"
 #include "spool/seal.h"
+#include "sluice/config.h"
 #include "sluice/version.h"
 #include "bytes.h"
 
@@ -191,8 +192,18 @@ static sluice_status fail_differing(const sl_environment *environment, sluice_me
                        (const char *)old.data, shown(new), (const char *)new.data);
 }
 
-sluice_status sl_meta_check_lines(const sl_environment *environment, MDB_txn *txn,
-                                  sluice_span lines, sluice_message *why)
+/* The default of a key that the state does not know: what it was made with in effect. */
+static sluice_span default_of(sluice_span defaults, sluice_span wanted)
+{
+    sluice_span key, value;
+    do {
+        next_line(&defaults, &key, &value);
+    } while (key.data != NULL && !sl_span_equal(key, wanted));
+    return key.data != NULL ? value : (sluice_span){0};
+}
+
+static sluice_status compare_lines(const sl_environment *environment, MDB_txn *txn,
+                                   sluice_span lines, sluice_span defaults, sluice_message *why)
 {
     sluice_span stored;
     SLUICE_TRY(sl_meta_lines(environment, txn, &stored, why));
@@ -206,8 +217,12 @@ sluice_status sl_meta_check_lines(const sl_environment *environment, MDB_txn *tx
         if (order < 0) {
             return fail_differing(environment, why, key_old, old, (sluice_span){0});
         }
-        if (order > 0) {
-            return fail_differing(environment, why, key_new, (sluice_span){0}, new);
+        if (order > 0) { /* younger than the state */
+            if (!sl_span_equal(new, default_of(defaults, key_new))) {
+                return fail_differing(environment, why, key_new, (sluice_span){0}, new);
+            }
+            lines = rest_lines;
+            continue;
         }
         if (!sl_span_equal(old, new)) {
             return fail_differing(environment, why, key_old, old, new);
@@ -218,6 +233,18 @@ sluice_status sl_meta_check_lines(const sl_environment *environment, MDB_txn *tx
     return SLUICE_OK;
 }
 
+sluice_status sl_meta_check_lines(const sl_environment *environment, MDB_txn *txn,
+                                  sluice_span lines, sluice_message *why)
+{
+    sluice_bytes printed = {0};
+    sluice_config defaults;
+    sluice_config_default(&defaults);
+    SLUICE_TRY(sluice_config_state_lines(&defaults, &printed));
+    sluice_status status =
+        compare_lines(environment, txn, lines, (sluice_span){printed.data, printed.size}, why);
+    sl_bytes_fini(&printed);
+    return status;
+}
 sluice_status sl_meta_read_counters(const sl_environment *environment, MDB_txn *txn,
                                     sl_counters *counters, sluice_message *why)
 {

@@ -23,7 +23,8 @@ SLUICE_MUST_USE sluice_status sl_meta_check_format(const sl_environment *environ
                                                    sluice_message *why);
 
 /* CONFIG if the state was made with other lines: names the first key that differs, both values and
- * what to do. Lines are "key: value\n", sorted. */
+ * what to do. Lines are "key: value\n", sorted. A key that the state does not have is younger than
+ * the state, and must have its default. */
 SLUICE_MUST_USE sluice_status sl_meta_check_lines(const sl_environment *environment, MDB_txn *txn,
                                                   sluice_span lines, sluice_message *why);
 

@@ -348,6 +348,12 @@ sluice_source_counts sluice_engine_source(const sluice_engine *engine, uint32_t 
     return sl_portfolio_source(engine->portfolio, i_source);
 }
 
+void sluice_engine_counters(const sluice_engine *engine, sluice_counters *out)
+{
+    sl_duplicate_counters(engine->duplicate, out);
+    out->next_offset = engine->next_offset;
+}
+
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason)
 {
     return sl_duplicate_validate(engine->duplicate, reason) &&

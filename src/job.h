@@ -51,8 +51,9 @@ typedef struct sl_job {
     sl_tally tally;          /* PUT                                                             */
     sluice_bytes checkpoint; /* size 0: none                                                    */
     uint64_t checkpoint_offset;
-    uint64_t oldest_row;  /* PUT                                                             */
-    sluice_row_mark mark; /* PUT                                                             */
+    sluice_counters counters; /* with a checkpoint                                              */
+    uint64_t oldest_row;      /* PUT                                                             */
+    sluice_row_mark mark;     /* PUT                                                             */
 } sl_job;
 
 /* Decode and features of a PUT; a message that is refused as a whole has its code after it. NOMEM:

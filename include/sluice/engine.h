@@ -6,6 +6,7 @@
 #define SLUICE_ENGINE_H
 
 #include "sluice/config.h"
+#include "sluice/counters.h"
 #include "sluice/sample.h"
 
 #define SLUICE_BLOCK_SAMPLES 256 /* what is learned is frozen at every such offset */
@@ -92,6 +93,10 @@ SLUICE_MUST_USE sluice_status sluice_engine_load(sluice_engine *engine, sluice_s
 
 uint32_t sluice_engine_n_sources(const sluice_engine *engine);
 sluice_source_counts sluice_engine_source(const sluice_engine *engine, uint32_t i_source);
+
+/* What the duplicate stage remembers and has done (counters.h). By the thread of run and apply;
+ * cheap enough for many times a second. */
+void sluice_engine_counters(const sluice_engine *engine, sluice_counters *out);
 
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason);
 

@@ -82,7 +82,9 @@ static sluice_status take_checkpoint(sl_journal *journal)
     sl_store_set_checkpoint(journal->store,
                             (sluice_span){journal->checkpoint.data, journal->checkpoint.size},
                             journal->checkpoint_offset);
-    return SLUICE_OK;
+    sluice_counters counters;
+    sluice_engine_counters(journal->engine, &counters);
+    return sl_store_set_numbers(journal->store, &counters);
 }
 
 sluice_status sl_journal_commit(sl_journal *journal, sluice_batch *batch, sluice_message *why)

@@ -12,6 +12,7 @@
  * filter. */
 #include "command/command.h"
 #include "command/connection.h"
+#include "command/counters_view.h"
 #include "command/dead_letters.h"
 #include "command/dependents.h"
 #include "command/progress.h"
@@ -19,6 +20,7 @@
 #include "command/state_change.h"
 
 #include "bytes.h"
+#include "counters.h"
 #include "duplicate/durable.h"
 #include "sluice/engine.h"
 #include "spool/spool.h"
@@ -97,6 +99,7 @@ typedef struct listing {
     group_row *group;            /* [SLUICE_LIMIT_CONSUMER_GROUPS] */
     uint32_t n_producers, n_groups;
     uint64_t n_rows, row_bytes;
+    sluice_counters counters; /* as of the last checkpoint */
 } listing;
 
 static bool list_row(void *context, uint64_t offset, sluice_span row)
@@ -158,6 +161,7 @@ static void print_listing(const listing *all, const sl_spool_extent *extent, con
            extent->n_dead_cut + extent->n_dead_lost > 0
                ? " (some without their sample: their room is used up)"
                : "");
+    sl_counters_print(&all->counters, stdout);
     printf("\n%-24s %12s %12s %12s %12s %12s %12s %12s\n", "producer", "next", "received", "kept",
            "flagged", "dropped", "refused", "redelivered");
     for (uint32_t i = 0; i < all->n_producers; i++) {
@@ -203,13 +207,15 @@ static void print_listing_json(const listing *all, const sl_spool_extent *extent
                                                 "committed_above_floor", number(row->above)));
     }
     json_t *whole = json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "state", path,
-        "first_offset", number(extent->first_offset), "next_offset", number(extent->next_offset),
-        "log_bytes", number(extent->log_bytes), "max_bytes", number(extent->max_bytes),
-        "deleted_samples", number(extent->deleted_samples), "rows", number(all->n_rows),
-        "row_bytes", number(all->row_bytes), "checkpoint_offset", number(extent->checkpoint_offset),
-        "dead_letters", number(extent->n_dead), "dead_letters_lost", number(extent->n_dead_lost),
-        "dead_letters_dropped", number(extent->n_dead_dropped), "producers", producers, "groups",
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "state",
+        path, "first_offset", number(extent->first_offset), "next_offset",
+        number(extent->next_offset), "log_bytes", number(extent->log_bytes), "max_bytes",
+        number(extent->max_bytes), "deleted_samples", number(extent->deleted_samples), "rows",
+        number(all->n_rows), "row_bytes", number(all->row_bytes), "checkpoint_offset",
+        number(extent->checkpoint_offset), "dead_letters", number(extent->n_dead),
+        "dead_letters_lost", number(extent->n_dead_lost), "dead_letters_dropped",
+        number(extent->n_dead_dropped), "counters", sl_counters_json(&all->counters),
+        "counters_offset", number(all->counters.next_offset), "producers", producers, "groups",
         groups);
     json_dumpf(whole, stdout, JSON_COMPACT);
     printf("\n");
@@ -231,6 +237,12 @@ static sluice_status list_state(const state_options *options, sl_spool *spool, s
     if (status == SLUICE_OK) {
         status = sl_spool_rows(spool, list_row, &all, why);
     }
+    sluice_bytes numbers = {0};
+    if (status == SLUICE_OK) {
+        status = sl_spool_numbers(spool, &numbers, why);
+        sl_counters_read((sluice_span){numbers.data, numbers.size}, &all.counters);
+    }
+    sl_bytes_fini(&numbers);
     sl_spool_extent extent = sl_spool_extent_of(spool);
     if (status == SLUICE_OK && options->json) {
         print_listing_json(&all, &extent, options->path);

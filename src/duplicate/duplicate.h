@@ -5,6 +5,7 @@
 #include "duplicate/durable.h"
 #include "status.h"
 #include "sluice/config.h"
+#include "sluice/counters.h"
 #include "sluice/sample.h"
 
 typedef struct sl_duplicate sl_duplicate; /* opaque; one writer */
@@ -78,6 +79,14 @@ typedef struct sl_duplicate_usage {
     uint64_t bytes, bytes_max; /* of rows; the table's share of the memory is not in it           */
     uint64_t evicted;          /* rows, since open                                                */
 } sl_duplicate_usage;
+/* What probes of one method came to; the fields of sluice_method_counters. */
+typedef struct sl_probe_counts {
+    uint64_t probes, candidates, verified, buckets_checked, buckets_overflowed;
+} sl_probe_counts;
+
+/* All numbers; by the thread that applies. */
+void sl_duplicate_counters(const sl_duplicate *duplicate, sluice_counters *out);
+
 sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_method method);
 
 #endif

@@ -45,9 +45,10 @@ struct sl_image {
     sl_scan *scan;
     sl_rows_options rows_options;
     sl_window window;
-    uint32_t n_least; /* equal bits of a duplicate              */
-    uint32_t n_words; /* of the prefix                          */
-    uint32_t radius;  /* bits of the prefix that may differ     */
+    uint32_t n_least;                    /* equal bits of a duplicate              */
+    uint32_t n_words;                    /* of the prefix                          */
+    uint32_t radius;                     /* bits of the prefix that may differ     */
+    sl_probe_counts own_counts, *counts; /* a probe counts and changes nothing else */
 };
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
@@ -102,6 +103,7 @@ sluice_status sl_image_open(const sluice_config *config, sl_image **out, sluice_
     if (image == NULL) {
         return sluice_fail(why, SLUICE_E_NOMEM, "duplicate.image: no memory");
     }
+    image->counts = &image->own_counts;
     double threshold = sl_image_threshold(config);
     image->n_least = (uint32_t)ceil(threshold * SLUICE_IMAGE_BITS - 1e-9);
     image->n_words = threshold >= ONE_WORD_SHARE ? 1 : SL_SCAN_WORDS;
@@ -211,10 +213,12 @@ static void consider(const sl_image *image, const sluice_sample *sample, const s
         return;
     }
     uint32_t n_equal = equal_bits(row.payload, sample->features.image_signature);
+    image->counts->candidates++;
     if (n_equal > best->n_equal && sl_horizon_shows(horizon, &row) &&
         sl_image_colours_alike((const int8_t *)row.payload + SLUICE_IMAGE_BYTES,
                                sample->features.image_colours)) {
         *best = (best_match){row, n_equal, true};
+        image->counts->verified++;
     }
 }
 
@@ -233,6 +237,7 @@ bool sl_image_probe(const sl_image *image, const sluice_sample *sample, sluice_m
     close_gaps(image);
     sl_horizon horizon = sl_window_horizon(&image->window, sample->offset, sample->arrived_us);
     uint32_t n_rows = (uint32_t)sl_rows_count(image->rows);
+    image->counts->probes++;
     best_match best = {.n_equal = image->n_least - 1};
     uint32_t places[SL_SCAN_CHUNK];
     for (uint32_t i = 0; i < n_rows && best.n_equal < SLUICE_IMAGE_BITS; i += SL_SCAN_CHUNK) {
@@ -254,6 +259,21 @@ bool sl_image_probe(const sl_image *image, const sluice_sample *sample, sluice_m
                             .of_id = best.row.id,
                             .of_source = best.row.source};
     return true;
+}
+
+bool sl_image_compare(const sl_image *image, const sluice_sample *sample, const sl_row *row,
+                      float *similarity)
+{
+    uint32_t n_equal = equal_bits(row->payload, sample->features.image_signature);
+    *similarity = (float)n_equal / SLUICE_IMAGE_BITS;
+    return n_equal >= image->n_least &&
+           sl_image_colours_alike((const int8_t *)row->payload + SLUICE_IMAGE_BYTES,
+                                  sample->features.image_colours);
+}
+
+const sl_probe_counts *sl_image_counts(const sl_image *image)
+{
+    return image->counts;
 }
 
 void sl_image_insert(sl_image *image, const sluice_sample *sample)

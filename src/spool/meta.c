@@ -3,6 +3,7 @@
  *      "format"       "sluice state format 1, made 2026-01-31 by 0.1.0\n"    text: any version
  * reads it "state_lines"  | seal "SLSL" | lines ... | "counters"     | seal "SLCR" | 8 x u64 in the
  * order of sl_counters | "checkpoint"   | seal "SLCP" | offset | bytes ... |
+ *      "numbers"      text "name value" a line, for people
  *
  * Why the format is text without a checksum: it is what a program of another version must still
  * understand, and what a person sees in a hex dump. */
@@ -312,4 +313,28 @@ sluice_status sl_meta_write_checkpoint(const sl_environment *environment, MDB_tx
     memcpy(bytes + SL_SEAL_BYTES + 8, checkpoint.data, checkpoint.size);
     sl_seal_write(bytes, value.mv_size, SL_MAGIC_CHECKPOINT);
     return SLUICE_OK;
+}
+
+sluice_status sl_meta_read_numbers(const sl_environment *environment, MDB_txn *txn,
+                                   sluice_span *numbers, sluice_message *why)
+{
+    *numbers = (sluice_span){0};
+    MDB_val key = key_of("numbers");
+    MDB_val value;
+    int rc = mdb_get(txn, environment->dbi[SL_DB_META], &key, &value);
+    if (rc == 0) {
+        *numbers = sl_span_of_val(&value);
+    }
+    return rc == 0 || rc == MDB_NOTFOUND
+               ? SLUICE_OK
+               : sl_environment_fail(environment, why, rc, "read numbers");
+}
+
+sluice_status sl_meta_write_numbers(const sl_environment *environment, MDB_txn *txn,
+                                    sluice_span numbers, sluice_message *why)
+{
+    MDB_val key = key_of("numbers");
+    MDB_val value = {numbers.size, (void *)(uintptr_t)numbers.data};
+    int rc = mdb_put(txn, environment->dbi[SL_DB_META], &key, &value, 0);
+    return rc == 0 ? SLUICE_OK : sl_environment_fail(environment, why, rc, "write numbers");
 }

@@ -45,4 +45,10 @@ SLUICE_MUST_USE sluice_status sl_meta_write_checkpoint(const sl_environment *env
                                                        MDB_txn *txn, sluice_span checkpoint,
                                                        uint64_t offset, sluice_message *why);
 
+/* Text of the filter's own numbers, lent during the transaction; size 0 if there is none. */
+SLUICE_MUST_USE sluice_status sl_meta_read_numbers(const sl_environment *environment, MDB_txn *txn,
+                                                   sluice_span *numbers, sluice_message *why);
+SLUICE_MUST_USE sluice_status sl_meta_write_numbers(const sl_environment *environment, MDB_txn *txn,
+                                                    sluice_span numbers, sluice_message *why);
+
 #endif

@@ -166,7 +166,7 @@ static bool is_nothing(const sl_spool_write *write, const sl_counters *counters)
     return write->n_samples == 0 && write->n_rows == 0 && write->n_producers == 0 &&
            write->n_dead == 0 && write->n_groups == 0 && write->n_forget == 0 &&
            write->n_retired == 0 && !write->drop_dead && write->checkpoint.size == 0 &&
-           write->oldest_row <= counters->oldest_row;
+           write->numbers.size == 0 && write->oldest_row <= counters->oldest_row;
 }
 
 static void assert_row_offsets(const sl_spool_write *write, uint64_t first, uint64_t next)
@@ -203,7 +203,8 @@ static sluice_status put_progress(const sl_environment *environment, MDB_txn *tx
                                             write->checkpoint_offset, why));
         counters->checkpoint_offset = write->checkpoint_offset;
     }
-    return SLUICE_OK;
+    return write->numbers.size > 0 ? sl_meta_write_numbers(environment, txn, write->numbers, why)
+                                   : SLUICE_OK;
 }
 
 static sluice_status put_all(const sl_spool *spool, MDB_txn *txn, const sl_spool_write *write,
@@ -359,6 +360,19 @@ sluice_status sl_spool_checkpoint(sl_spool *spool, sluice_bytes *out, uint64_t *
         sl_meta_read_checkpoint(&spool->environment, txn, &checkpoint, checkpoint_offset, why);
     if (status == SLUICE_OK) {
         status = sl_environment_give(&spool->environment, out, checkpoint, why);
+    }
+    mdb_txn_abort(txn);
+    return status;
+}
+
+sluice_status sl_spool_numbers(sl_spool *spool, sluice_bytes *out, sluice_message *why)
+{
+    MDB_txn *txn;
+    SLUICE_TRY(sl_environment_begin(&spool->environment, false, &txn, why));
+    sluice_span numbers;
+    sluice_status status = sl_meta_read_numbers(&spool->environment, txn, &numbers, why);
+    if (status == SLUICE_OK) {
+        status = sl_environment_give(&spool->environment, out, numbers, why);
     }
     mdb_txn_abort(txn);
     return status;

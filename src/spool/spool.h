@@ -105,6 +105,7 @@ typedef struct sl_spool_write {
     bool drop_dead;     /* deletes the dead letters there are, before `dead` is added */
     sluice_span checkpoint;
     uint64_t checkpoint_offset; /* size 0 = none this time    */
+    sluice_span numbers;        /* the filter's own, for people; size 0 = as they were     */
     uint64_t oldest_row;        /* rows below are out of every window: may be deleted       */
 } sl_spool_write;
 
@@ -162,6 +163,9 @@ SLUICE_MUST_USE sluice_status sl_spool_samples(sl_spool *spool, uint64_t from_of
                                                sluice_message *why);
 SLUICE_MUST_USE sluice_status sl_spool_checkpoint(sl_spool *spool, sluice_bytes *out,
                                                   uint64_t *checkpoint_offset, sluice_message *why);
+/* Appends the last `numbers` written; nothing if there are none. */
+SLUICE_MUST_USE sluice_status sl_spool_numbers(sl_spool *spool, sluice_bytes *out,
+                                               sluice_message *why);
 /* The state_lines that the state was made with. */
 SLUICE_MUST_USE sluice_status sl_spool_state_lines(sl_spool *spool, sluice_bytes *out,
                                                    sluice_message *why);

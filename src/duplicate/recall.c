@@ -1,6 +1,6 @@
 /* recall.c - how often the index finds what brute force finds, watched on a thin sample.
  *
- *   rows of a method   | ............ 256 rows from a place ...........| ... 256 newest positions |
+ *   rows of a method   | ............ 256 rows from a place ...........| about the 256 newest |
  *                        \ chosen by seed and offset      /
  *   sample, 1 in 1,024:  best row of the two by comparison  <->  what probe says
  *                        found:  probe names one at least as similar
@@ -34,16 +34,19 @@ bool sl_recall_watches(uint64_t seed, uint64_t offset)
     return draw(seed, offset) % SL_RECALL_SHARE == 0;
 }
 
-/* Where the two windows begin: offsets, the older one first. */
+/* Where the two windows begin: offsets, the older one first. Rows have no numbers, so the newest
+ * 256 are found by the mean distance between rows. */
 static void choose_windows(const sl_recall *recall, const sl_rows *rows, uint64_t offset,
                            uint64_t from[2])
 {
-    sl_row oldest;
-    bool any = sl_rows_at(rows, sl_rows_first(rows), &oldest);
-    uint64_t newest = offset > SL_RECALL_ROWS ? offset - SL_RECALL_ROWS : 0;
-    uint64_t span = any && oldest.offset < newest ? newest - oldest.offset : 0;
-    from[0] = span > 0 ? oldest.offset + (draw(recall->seed, offset) >> 20) % span : newest;
-    from[1] = newest;
+    sl_row oldest = {.offset = offset};
+    (void)sl_rows_at(rows, sl_rows_first(rows), &oldest);
+    uint64_t n_rows = sl_rows_count(rows), reach = offset - oldest.offset;
+    uint64_t newest = n_rows > SL_RECALL_ROWS ? reach * SL_RECALL_ROWS / n_rows : reach;
+    newest = newest < reach ? newest : reach;
+    uint64_t span = reach - newest;
+    from[0] = oldest.offset + (span > 0 ? (draw(recall->seed, offset) >> 20) % span : 0);
+    from[1] = offset - newest;
 }
 
 /* The rows of one window, for the caller to compare; at most SL_RECALL_ROWS. */

@@ -216,3 +216,55 @@ def test_words_that_are_missing_or_too_many_are_usage_errors(stopped, tmp_path):
         state(stopped.state, *arguments, code=64)
     state(tmp_path / "nothing", "forget", "a", code=78)
     assert not (tmp_path / "nothing").exists()
+
+
+def test_all_findings_are_in_the_record_and_change_no_decision(tmp_path):
+    """The same stream with best and with all: the same decisions; `also` names what the others found."""
+    text = words(60)
+    stream = [sample("a", text), sample("b", text + " end"), sample("c", text)]
+    records = {}
+    for findings in ("best", "all"):
+        folder = tmp_path / findings
+        folder.mkdir()
+        with Filter(folder, duplicate__findings=findings) as one:
+            put(one, stream)
+            with Peer(one.egress) as consumer:
+                records[findings] = [s.annotations[0] for s in consumer.read_all(every=True)]
+            one.stop()
+        with Filter(folder, duplicate__findings="best" if findings == "all" else "all") as one:
+            one.stop()  # not of class state: may change from start to start
+    assert [(r.decision, r.duplicate.of, r.duplicate.method) for r in records["best"]] == [
+        (r.decision, r.duplicate.of, r.duplicate.method) for r in records["all"]]
+    assert all(len(r.duplicate.also) == 0 for r in records["best"])
+    method = annotation_pb.Duplicate
+    assert [len(r.duplicate.also) for r in records["all"]] == [0, 0, 1]
+    (also,) = records["all"][2].duplicate.also
+    assert records["all"][2].duplicate.method == method.METHOD_EXACT
+    assert (also.of, also.of_source, also.similarity, also.method) == ("a", "s", 1, method.METHOD_TEXT)
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"id": s.id, "text": s.payload.decode()}) + "\n" for s in stream))
+    verdicts = {}
+    for findings in ("best", "all"):
+        out = tmp_path / f"{findings}.jsonl"
+        subprocess.run([SLUICE, "filter", "--set", f"duplicate.findings={findings}", "--verdicts", out, "-o", "/dev/null",
+                        tmp_path / "in.jsonl"], check=True, capture_output=True)
+        verdicts[findings] = [json.loads(line) for line in open(out)]
+    assert verdicts["all"][2]["duplicate"].pop("also") == [
+        {"of": "a", "of_source": "", "similarity": 1.0, "method": "text"}]
+    assert verdicts["all"] == verdicts["best"]
+
+
+def test_counters_are_in_the_listing_and_in_the_summary(stopped, tmp_path):
+    listed = json.loads(state(stopped.state, "ls", "--json"))
+    text = listed["counters"]["text"]
+    assert (text["rows"], text["evicted"], text["oldest_offset"]) == (2, 0, 0)
+    assert listed["counters_offset"] == 4 and text["verified"] == 1
+    assert "back to offset 0" in state(stopped.state, "ls")
+    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"id": str(n), "text": words(30, 100 * n)}) + "\n"
+                                               for n in range(9000)))
+    command = [SLUICE, "filter", "--set", "duplicate.text.memory=1MiB", "-o", "/dev/null", tmp_path / "in.jsonl"]
+    done = subprocess.run([*command, "--json"], check=True, capture_output=True)
+    text = json.loads(done.stdout)["counters"]["text"]
+    assert text["rows"] + text["evicted"] == 9000 and text["evicted"] > 0 and text["rows"] <= text["rows_max"]
+    assert text["oldest_offset"] == text["evicted"] and text["recall_checked"] > 0
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert "evicted, back to offset" in done.stderr

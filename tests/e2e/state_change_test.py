@@ -268,3 +268,17 @@ def test_counters_are_in_the_listing_and_in_the_summary(stopped, tmp_path):
     assert text["oldest_offset"] == text["evicted"] and text["recall_checked"] > 0
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "evicted, back to offset" in done.stderr
+
+
+def test_change_deletes_nothing_of_a_log_larger_than_configured_here(tmp_path):
+    one = Filter(tmp_path, spool__max_bytes="64MiB")
+    with one:
+        for n in range(12):
+            put(one, [sample(f"i{n}-{k}", words(6000, 7000 * (20 * n + k))) for k in range(20)])
+        read_group(one, "g")
+        one.stop()
+    assert json.loads(state(one.state, "ls", "--json"))["log_bytes"] > 9 << 20
+    (tmp_path / "small.yaml").write_text("spool: {max_bytes: 8MiB}\n"
+                                         "duplicate: {exact: {memory: 1MiB}, text: {memory: 4MiB}}\n")
+    assert json.loads(state(one.state, "forget", "i0-0", "-c", tmp_path / "small.yaml", "--json"))["forgotten"] == 1
+    assert json.loads(state(one.state, "ls", "--json"))["deleted_samples"] == 0

@@ -19,6 +19,7 @@
     }
 
 static const char *const boolean_words[] = {"false", "true", NULL};
+static const char *const findings_words[] = {"best", "all", NULL};
 static const char *const sync_words[] = {"group", "os", NULL};
 static const char *const encoder_words[] = {"upstream", "builtin", "none", NULL};
 static const char *const adapter_words[] = {"step", "fixed", NULL};
@@ -60,6 +61,9 @@ const sl_config_key sl_config_keys[] = {
     SECTION("duplicate", "Has this sample, or nearly this one, been kept already?"),
     {"duplicate.enabled", SL_CONFIG_SWITCH, FIELD(duplicate.enabled), NULL, NULL, "true", NULL,
      boolean_words, SL_CONFIG_STATE, "Look for duplicates at all."},
+    {"duplicate.findings", SL_CONFIG_SWITCH, FIELD(duplicate.all_findings), NULL, NULL, "best",
+     NULL, findings_words, SL_CONFIG_RESTART,
+     "all: the record also names what the other methods found. Decisions do not depend on it."},
     SECTION("duplicate.window", "How far back a duplicate is found; 0 = whatever memory holds."),
     {"duplicate.window.samples", SL_CONFIG_COUNT, FIELD(duplicate.window_samples), "0",
      "1000000000000", "0", NULL, NULL, SL_CONFIG_STATE, "By count of samples."},

@@ -81,6 +81,28 @@ static void copy_names(sl_arena *arena, sluice_match *match)
         copied); /* no memory: nothing was acknowledged yet, so ending here loses nothing */
 }
 
+/* What the methods behind the winner found too, for the record. */
+static void add_also(const sluice_engine *engine, sl_arena *arena, sluice_sample *sample)
+{
+    sluice_finding found[SLUICE_LIMIT_ALSO] = {0};
+    sluice_match *match = &sample->match;
+    uint32_t n = sl_duplicate_also(engine->duplicate, sample, match, found);
+    for (uint32_t i = 0; i < n; i++) {
+        sluice_match names = {.of_id = found[i].of_id, .of_source = found[i].of_source};
+        copy_names(arena, &names);
+        found[i].of_id = names.of_id;
+        found[i].of_source = names.of_source;
+    }
+    if (n > 0) {
+        sl_arena_allow(arena, sizeof found + 16);
+        sluice_finding *also = sl_arena_alloc(arena, sizeof found);
+        SLUICE_ASSERT(also != NULL); /* as for the names */
+        memcpy(also, found, sizeof found);
+        match->also = also;
+        match->n_also = n;
+    }
+}
+
 /* False if it came before: it keeps its first offset and verdict. */
 static bool run_sample(sluice_engine *engine, sl_arena *arena, sluice_sample *sample)
 {
@@ -95,8 +117,14 @@ static bool run_sample(sluice_engine *engine, sl_arena *arena, sluice_sample *sa
     }
     if (sample->match.method != SLUICE_METHOD_NONE) {
         copy_names(arena, &sample->match);
+        if (engine->config.duplicate.all_findings) {
+            add_also(engine, arena, sample);
+        }
     }
     sl_decide_judge(&sample->match, &sample->verdict);
+    if (sample->restored) {
+        sl_decide_restore(&sample->verdict);
+    }
     sluice_engine_apply(engine, sample);
     return true;
 }
@@ -445,6 +473,12 @@ sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpoint, sluice_port
 const sluice_portfolio *sluice_engine_portfolio(const sluice_engine *engine)
 {
     return engine->portfolio;
+}
+
+void sluice_engine_counters(const sluice_engine *engine, sluice_counters *out)
+{
+    sl_duplicate_counters(engine->duplicate, out);
+    out->next_offset = engine->next_offset;
 }
 
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason)

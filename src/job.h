@@ -6,6 +6,10 @@
 #include "wire/session.h"
 #include "sluice/engine.h"
 
+/* The producer under whose name samples are offered again: what it puts is kept (sample.restored).
+ */
+#define SL_RESTORE_PRODUCER "sluice-restore"
+
 /* ingest --> features --> estimator --> committer --> back to whoever made the job
  * egress  ----------------^
  * Each group of fields is written by the threads named; a ring between them orders the accesses. */
@@ -50,6 +54,7 @@ typedef struct sl_job {
     sluice_bytes checkpoint; /* size 0: none                                                    */
     uint64_t checkpoint_offset;
     sl_references references; /* REFERENCE: the sets, afterwards; or code and why           */
+    sluice_counters counters; /* with a checkpoint                                              */
     uint64_t oldest_row;      /* PUT                                                             */
     sluice_row_mark mark;     /* PUT                                                             */
 } sl_job;

@@ -38,6 +38,7 @@
 #define COMMIT_DEAD        4096
 #define CHECKPOINT_SAMPLES ((uint64_t)64 * SLUICE_BLOCK_SAMPLES)
 #define CHECKPOINT_US      (10 * INT64_C(1000000))
+#define COUNTERS_US        INT64_C(100000)
 
 struct sl_pipeline {
     sluice_config config;
@@ -66,6 +67,9 @@ struct sl_pipeline {
     int64_t checkpoint_due_us;
     sl_job last; /* the checkpoint of a clean end */
     sl_pipeline_start start;
+    pthread_mutex_t counters_mutex;
+    sluice_counters counters; /* as last published */
+    int64_t counters_due_us;
     _Atomic uint64_t received, kept, flagged, dropped, refused, redelivered;
 };
 
@@ -144,12 +148,27 @@ static void count_job(sl_pipeline *pipeline, sl_job *job, sl_spool_producer *row
 static void take_checkpoint(sl_pipeline *pipeline, sl_job *job)
 {
     job->checkpoint_offset = sluice_engine_next_offset(pipeline->engine);
+    sluice_engine_counters(pipeline->engine, &job->counters);
     if (sluice_engine_save(pipeline->engine, &job->checkpoint) != SLUICE_OK) {
         sl_log(0, "CHECKPOINT-NOMEM", "no memory for a checkpoint");
         _exit(1);
     }
     pipeline->checkpoint_offset = job->checkpoint_offset;
     pipeline->checkpoint_due_us = clock_us(CLOCK_MONOTONIC) + CHECKPOINT_US;
+}
+
+/* For whoever looks on from another thread: a few times a second is often enough. */
+static void publish_counters(sl_pipeline *pipeline)
+{
+    int64_t now = clock_us(CLOCK_MONOTONIC);
+    if (now >= pipeline->counters_due_us) {
+        sluice_counters counters;
+        sluice_engine_counters(pipeline->engine, &counters);
+        pthread_mutex_lock(&pipeline->counters_mutex);
+        pipeline->counters = counters;
+        pthread_mutex_unlock(&pipeline->counters_mutex);
+        pipeline->counters_due_us = now + COUNTERS_US;
+    }
 }
 
 static void judge_put(sl_pipeline *pipeline, sl_job *job)
@@ -161,7 +180,9 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
         sluice_batch fresh = *job->batch;
         fresh.samples += job->n_known;
         fresh.n_samples -= job->n_known;
+        bool restored = strcmp(row->name, SL_RESTORE_PRODUCER) == 0;
         for (uint32_t i = 0; i < fresh.n_samples; i++) {
+            fresh.samples[i].restored = restored;
             fresh.samples[i].arrived_us = pipeline->arrived_us;
             fresh.samples[i].i_producer = job->i_producer;
         }
@@ -246,6 +267,7 @@ static void *run_estimator(void *context)
         case SL_JOB_PROGRESS:
             break;
         }
+        publish_counters(pipeline);
         sl_ring_push(pipeline->to_committer, job);
     }
     return NULL;
@@ -280,6 +302,7 @@ static sluice_status add_job(sl_store *store, const sl_job *job)
     if (job->checkpoint.size > 0) {
         sl_store_set_checkpoint(store, (sluice_span){job->checkpoint.data, job->checkpoint.size},
                                 job->checkpoint_offset);
+        return sl_store_set_numbers(store, &job->counters);
     }
     return SLUICE_OK;
 }
@@ -385,6 +408,7 @@ static sluice_status open_state(sl_pipeline *pipeline, const sluice_bytes *refer
     SLUICE_TRY(sl_store_open(pipeline->engine, pipeline->spool, &pipeline->store));
     pipeline->checkpoint_offset = sl_spool_extent_of(pipeline->spool).checkpoint_offset;
     pipeline->checkpoint_due_us = clock_us(CLOCK_MONOTONIC) + CHECKPOINT_US;
+    sluice_engine_counters(pipeline->engine, &pipeline->counters);
     pipeline->start.next_offset = sluice_engine_next_offset(pipeline->engine);
     pipeline->start.restore_s = (double)(clock_us(CLOCK_MONOTONIC) - started_us) / 1e6;
     return SLUICE_OK;
@@ -467,6 +491,7 @@ sluice_status sl_pipeline_open(const sluice_config *config, const sluice_bytes *
     pipeline->config = *config;
     pthread_mutex_init(&pipeline->featured_mutex, NULL);
     pthread_cond_init(&pipeline->featured, NULL);
+    pthread_mutex_init(&pipeline->counters_mutex, NULL);
     pthread_mutex_init(&pipeline->refresh_mutex, NULL);
     pthread_cond_init(&pipeline->refresh, NULL);
     sluice_status status = open_state(pipeline, references, why);
@@ -536,6 +561,7 @@ void sl_pipeline_close(sl_pipeline **pipeline_p)
     sl_spool_close(&pipeline->spool);
     pthread_cond_destroy(&pipeline->refresh);
     pthread_mutex_destroy(&pipeline->refresh_mutex);
+    pthread_mutex_destroy(&pipeline->counters_mutex);
     pthread_cond_destroy(&pipeline->featured);
     pthread_mutex_destroy(&pipeline->featured_mutex);
     free(pipeline);
@@ -557,4 +583,11 @@ sl_pipeline_counts sl_pipeline_counts_of(const sl_pipeline *pipeline)
                                 .redelivered = atomic_load(&pipeline->redelivered),
                                 .undecodable = sl_ingest_counts_of(pipeline->ingest).undecodable,
                                 .durable_offset = sl_spool_extent_of(pipeline->spool).next_offset};
+}
+
+void sl_pipeline_counters_of(sl_pipeline *pipeline, sluice_counters *out)
+{
+    pthread_mutex_lock(&pipeline->counters_mutex);
+    *out = pipeline->counters;
+    pthread_mutex_unlock(&pipeline->counters_mutex);
 }

@@ -3,6 +3,7 @@
 #define SL_PIPELINE_H
 
 #include "sluice/config.h"
+#include "sluice/counters.h"
 
 typedef struct sl_pipeline sl_pipeline;
 
@@ -31,5 +32,8 @@ typedef struct sl_pipeline_counts {
     uint64_t received, kept, flagged, dropped, refused, redelivered, undecodable, durable_offset;
 } sl_pipeline_counts;
 sl_pipeline_counts sl_pipeline_counts_of(const sl_pipeline *pipeline);
+
+/* The engine's numbers as they were at most 100 ms before the last batch; any thread. */
+void sl_pipeline_counters_of(sl_pipeline *pipeline, sluice_counters *out);
 
 #endif

@@ -39,6 +39,8 @@ typedef struct record {
     sluice_span of, of_source;
     float similarity;
     sluice_method method;
+    const sluice_finding *also;
+    uint32_t n_also;
     sluice_scores scores;
 } record;
 
@@ -79,6 +81,8 @@ static record record_of_sample(const sluice_sample *sample)
         .of_source = match->of_source,
         .similarity = without_sign_of_zero(match->similarity),
         .method = match->method,
+        .also = match->also,
+        .n_also = match->n_also,
         .scores = refused || match->redelivered ? (sluice_scores){.n_toward = 0} : sample->scores,
     };
 }
@@ -110,6 +114,31 @@ static bool record_of_unpacked(const annotation *from, const sl_sample_fields *f
     return decision >= 0 && decision < SLUICE_N_DECISIONS;
 }
 
+/* A newer filter may have more methods: the first ones are shown. */
+static sluice_status take_also(const annotation *from, sl_arena *arena, record *out)
+{
+    size_t n = from->duplicate != NULL ? from->duplicate->n_also : 0;
+    n = n < SLUICE_LIMIT_ALSO ? n : SLUICE_LIMIT_ALSO;
+    if (n == 0) {
+        return SLUICE_OK;
+    }
+    sl_arena_allow(arena, n * sizeof(sluice_finding) + 16);
+    sluice_finding *also = sl_arena_alloc(arena, n * sizeof *also);
+    if (also == NULL) {
+        return SLUICE_E_NOMEM;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const Sluice__V1__Finding *finding = from->duplicate->also[i];
+        also[i] = (sluice_finding){.method = (sluice_method)finding->method,
+                                   .similarity = finding->similarity,
+                                   .of_id = sl_span_of(finding->of),
+                                   .of_source = sl_span_of(finding->of_source)};
+    }
+    out->also = also;
+    out->n_also = (uint32_t)n;
+    return SLUICE_OK;
+}
+
 /* The last annotation; `out` points into the arena and the fields. */
 static sluice_status record_of_annotation(const sl_sample_fields *fields, sl_arena *arena,
                                           record *out)
@@ -118,7 +147,7 @@ static sluice_status record_of_annotation(const sl_sample_fields *fields, sl_are
     SLUICE_TRY(
         sl_unpack(&sluice__v1__annotation__descriptor, fields->annotation, arena, &unpacked, NULL));
     bool known = record_of_unpacked((const annotation *)unpacked, fields, out);
-    return known ? SLUICE_OK : SLUICE_E_BADSAMPLE;
+    return known ? take_also((const annotation *)unpacked, arena, out) : SLUICE_E_BADSAMPLE;
 }
 
 /* --- Annotation --- */
@@ -133,8 +162,32 @@ static char *name_in(char *room, sluice_span name)
     return room;
 }
 
+/* What protobuf-c packs of one sample's findings. */
+typedef struct packed_findings {
+    char of[SLUICE_LIMIT_ALSO][SLUICE_LIMIT_ID_BYTES + 1];
+    char of_source[SLUICE_LIMIT_ALSO][SLUICE_LIMIT_SOURCE_BYTES + 1];
+    Sluice__V1__Finding finding[SLUICE_LIMIT_ALSO];
+    Sluice__V1__Finding *pointer[SLUICE_LIMIT_ALSO];
+} packed_findings;
+
+static void pack_also(const record *from, packed_findings *packed, Sluice__V1__Duplicate *duplicate)
+{
+    for (uint32_t i = 0; i < from->n_also; i++) {
+        Sluice__V1__Finding *finding = &packed->finding[i];
+        sluice__v1__finding__init(finding);
+        finding->of = name_in(packed->of[i], from->also[i].of_id);
+        finding->of_source = name_in(packed->of_source[i], from->also[i].of_source);
+        finding->similarity = without_sign_of_zero(from->also[i].similarity);
+        finding->method = (Sluice__V1__Duplicate__Method)from->also[i].method;
+        packed->pointer[i] = finding;
+    }
+    duplicate->n_also = from->n_also;
+    duplicate->also = packed->pointer;
+}
+
 sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out)
 {
+    packed_findings also;
     char of[SLUICE_LIMIT_ID_BYTES + 1];
     char of_source[SLUICE_LIMIT_SOURCE_BYTES + 1];
     record from = record_of_sample(sample);
@@ -154,6 +207,7 @@ sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out)
         duplicate.of_source = name_in(of_source, from.of_source);
         duplicate.similarity = from.similarity;
         duplicate.method = (Sluice__V1__Duplicate__Method)from.method;
+        pack_also(&from, &also, &duplicate);
         packed.duplicate = &duplicate;
     }
     packed.influence = sl_record_influence_pack(&from.scores, &influence);
@@ -162,23 +216,35 @@ sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out)
 
 /* --- the verdict record --- */
 
+/* The members of a finding, without the brackets. */
+static sluice_status put_finding(sluice_bytes *out, const sluice_finding *finding)
+{
+    SLUICE_TRY(sl_json_put_text(out, "\"of\": "));
+    SLUICE_TRY(sl_json_put_string(out, finding->of_id));
+    SLUICE_TRY(sl_json_put_text(out, ", \"of_source\": "));
+    SLUICE_TRY(sl_json_put_string(out, finding->of_source));
+    SLUICE_TRY(sl_json_put_text(out, ", \"similarity\": "));
+    SLUICE_TRY(sl_json_put_float(out, finding->similarity));
+    const char *method =
+        (unsigned)finding->method < SLUICE_N_METHODS ? method_names[finding->method] : NULL;
+    SLUICE_TRY(sl_json_put_text(out, ", \"method\": "));
+    return method != NULL ? sl_json_put_string(out, sl_span_of(method))
+                          : sl_json_put_text(out, "null");
+}
+
 static sluice_status put_duplicate(sluice_bytes *out, const record *from)
 {
     if (!from->has_duplicate) {
         return sl_json_put_text(out, "null");
     }
-    SLUICE_TRY(sl_json_put_text(out, "{\"of\": "));
-    SLUICE_TRY(sl_json_put_string(out, from->of));
-    SLUICE_TRY(sl_json_put_text(out, ", \"of_source\": "));
-    SLUICE_TRY(sl_json_put_string(out, from->of_source));
-    SLUICE_TRY(sl_json_put_text(out, ", \"similarity\": "));
-    SLUICE_TRY(sl_json_put_float(out, from->similarity));
-    const char *method =
-        (unsigned)from->method < SLUICE_N_METHODS ? method_names[from->method] : NULL;
-    SLUICE_TRY(sl_json_put_text(out, ", \"method\": "));
-    SLUICE_TRY(method != NULL ? sl_json_put_string(out, sl_span_of(method))
-                              : sl_json_put_text(out, "null"));
-    return sl_json_put_text(out, "}");
+    SLUICE_TRY(sl_json_put_text(out, "{"));
+    SLUICE_TRY(put_finding(
+        out, &(sluice_finding){from->method, from->similarity, from->of, from->of_source}));
+    for (uint32_t i = 0; i < from->n_also; i++) {
+        SLUICE_TRY(sl_json_put_text(out, i == 0 ? ", \"also\": [{" : "}, {"));
+        SLUICE_TRY(put_finding(out, &from->also[i]));
+    }
+    return sl_json_put_text(out, from->n_also > 0 ? "}]}" : "}");
 }
 
 static sluice_status put_reasons(sluice_bytes *out, const record *from)
@@ -399,7 +465,9 @@ sluice_status sl_record_sample_of_wire(sluice_span annotated_sample, sluice_aren
                   .similarity = from.similarity,
                   .of_offset = from.has_duplicate ? UINT64_MAX : 0,
                   .of_id = from.of,
-                  .of_source = from.of_source},
+                  .of_source = from.of_source,
+                  .also = from.also,
+                  .n_also = from.n_also},
         .scores = from.scores,
         .verdict = {.decision = from.decision,
                     .weight = from.weight,

@@ -8,6 +8,7 @@
 #include "store.h"
 #include "arena.h"
 #include "bytes.h"
+#include "counters.h"
 #include "log.h"
 #include "record.h"
 #include "features/features.h"
@@ -30,6 +31,7 @@ struct sl_store {
     size_t wire_bytes;
     sluice_span checkpoint;
     uint64_t checkpoint_offset, oldest_row;
+    sluice_bytes numbers;
 };
 
 sl_spool_options sl_store_spool_options(const sluice_config *config)
@@ -65,6 +67,7 @@ static void clear(sl_store *store)
     }
     sl_bytes_clear(&store->annotations);
     sl_bytes_clear(&store->rows);
+    sl_bytes_clear(&store->numbers);
     store->wire_bytes = 0;
     store->checkpoint = (sluice_span){NULL, 0};
 }
@@ -94,6 +97,7 @@ void sl_store_close(sl_store **store_p)
         sl_bytes_fini(&store->forget.bytes);
         sl_bytes_fini(&store->annotations);
         sl_bytes_fini(&store->rows);
+        sl_bytes_fini(&store->numbers);
         free(store);
         *store_p = NULL;
     }
@@ -207,6 +211,12 @@ sluice_status sl_store_add_forget(sl_store *store, uint64_t offset)
     return add_item(&store->forget, &offset, sizeof offset);
 }
 
+sluice_status sl_store_set_numbers(sl_store *store, const sluice_counters *counters)
+{
+    sl_bytes_clear(&store->numbers);
+    return sl_counters_write(counters, &store->numbers);
+}
+
 void sl_store_set_checkpoint(sl_store *store, sluice_span checkpoint, uint64_t offset)
 {
     store->checkpoint = checkpoint;
@@ -261,6 +271,7 @@ static sluice_status append(sl_store *store, sluice_span *row, sluice_message *w
                                              .n_forget = store->forget.n,
                                              .checkpoint = store->checkpoint,
                                              .checkpoint_offset = store->checkpoint_offset,
+                                             .numbers = {store->numbers.data, store->numbers.size},
                                              .oldest_row = store->oldest_row},
                            why);
 }

@@ -34,6 +34,9 @@ SLUICE_MUST_USE sluice_status sl_store_add_producer(sl_store *store, const sl_sp
 SLUICE_MUST_USE sluice_status sl_store_add_group(sl_store *store, const sl_spool_group *group);
 SLUICE_MUST_USE sluice_status sl_store_add_dead(sl_store *store, const sl_spool_dead *dead);
 SLUICE_MUST_USE sluice_status sl_store_add_forget(sl_store *store, uint64_t offset);
+/* The engine's numbers as they go along with a checkpoint; copies. */
+SLUICE_MUST_USE sluice_status sl_store_set_numbers(sl_store *store,
+                                                   const sluice_counters *counters);
 void sl_store_set_checkpoint(sl_store *store, sluice_span checkpoint,
                              uint64_t offset); /* Borrows */
 void sl_store_set_oldest_row(sl_store *store, uint64_t oldest_row);

@@ -80,6 +80,7 @@ typedef struct sluice_config {
     uint64_t seed;
     struct {
         bool enabled;
+        bool all_findings;       /* findings: all                              */
         uint64_t window_samples; /* 0 = as many as fit                         */
         uint64_t window_age_us;  /* 0 = any age                                */
         uint64_t exact_memory;   /* bytes                                      */

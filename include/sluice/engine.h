@@ -6,6 +6,7 @@
 #define SLUICE_ENGINE_H
 
 #include "sluice/config.h"
+#include "sluice/counters.h"
 #include "sluice/portfolio.h"
 #include "sluice/sample.h"
 
@@ -129,6 +130,10 @@ const sluice_portfolio *sluice_engine_portfolio(const sluice_engine *engine);
  * encoders that do not go together. Nothing was added. */
 SLUICE_MUST_USE sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
                                                   sluice_message *why);
+
+/* What the duplicate stage remembers and has done (counters.h). By the thread of run and apply;
+ * cheap enough for many times a second. */
+void sluice_engine_counters(const sluice_engine *engine, sluice_counters *out);
 
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason);
 

@@ -29,7 +29,8 @@
 #define SLUICE_LIMIT_REFERENCES    8    /* sets toward which influence is measured       */
 #define SLUICE_LIMIT_REFERENCE     1000 /* samples of one reference set                  */
 #define SLUICE_LIMIT_REFERENCE_BYTES                                                               \
-    (64u << 20) /* of one that is sent to a running filter, as a Batch */
+    (64u << 20)             /* of one that is sent to a running filter, as a Batch */
+#define SLUICE_LIMIT_ALSO 3 /* findings of methods other than the one that won    */
 
 typedef struct sluice_span {
     const uint8_t *data; /* borrowed; may be NULL when size is 0 */
@@ -126,12 +127,21 @@ typedef enum sluice_method {
     SLUICE_N_METHODS
 } sluice_method;
 
+/* What one more method found, where all findings are asked for (duplicate.findings: all). */
+typedef struct sluice_finding {
+    sluice_method method;
+    float similarity; /* the method's own unit */
+    sluice_span of_id, of_source;
+} sluice_finding;
+
 typedef struct sluice_match {
     sluice_method method; /* NONE: nothing found                                           */
     bool redelivered;     /* exact, and the row has the same producer and id               */
     float similarity;     /* the method's own unit: estimated Jaccard; 1 for exact         */
     uint64_t of_offset;   /* the kept sample that represents this one                      */
     sluice_span of_id, of_source; /* in the batch's arena                                         */
+    const sluice_finding *also;   /* of the methods behind `method`, in their order; in the arena */
+    uint32_t n_also; /* at most SLUICE_LIMIT_ALSO                                     */
 } sluice_match;
 
 typedef enum sluice_decision {
@@ -155,6 +165,7 @@ typedef struct sluice_sample {
     /* ingest */
     int64_t arrived_us; /* microseconds since 1970, never smaller than the sample before          */
     uint32_t i_producer; /* number of the producer in the durable state */
+    bool restored; /* offered again by hand: kept for the reason "restored", whatever is found */
     /* engine: given to accepted samples only, in order of arrival */
     uint64_t offset;
     /* decode */

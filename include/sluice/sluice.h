@@ -3,6 +3,7 @@
 #define SLUICE_SLUICE_H
 
 #include "sluice/config.h"
+#include "sluice/counters.h"
 #include "sluice/engine.h"
 #include "sluice/sample.h"
 #include "sluice/status.h"

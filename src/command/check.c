@@ -12,7 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SL_CHECK_ID_BYTES        32  /* ids of which the plan is made              */
+#define SL_CHECK_PLANS           3
+#define SL_CHECK_PLAN            1   /* the one whose numbers stand alone          */
 #define SL_CHECK_ROWS_PER_SECOND 1e6 /* at a restart; tests/bench/RESULTS.md       */
 #define SL_CHECK_WARNINGS        8
 #define SL_CHECK_LISTENERS       5
@@ -20,9 +21,9 @@
 static const char usage[] =
     "usage: sluice check [-c FILE] [--set KEY=VALUE]... [--json] [--print-defaults]\n"
     "\n"
-    "Reports every error of a configuration at once, with line and column; then how many texts "
-    "the\n"
-    "memory remembers, how long a restart takes, and what the adapters do not promise.\n"
+    "Reports every error of a configuration at once, with line and column; then how many "
+    "samples\n"
+    "the memory remembers, how long a restart takes, and what the adapters do not promise.\n"
     "\n"
     "  -c FILE           YAML; - = standard input. Without it: the defaults\n"
     "  --set KEY=VALUE   over the file, VALUE in YAML; can be repeated\n"
@@ -40,9 +41,11 @@ typedef struct check_findings {
     sl_settings_faults *faults;
     sluice_message warnings[SL_CHECK_WARNINGS];
     uint32_t n_warnings;
-    sluice_message exposed; /* "" or why `run` would not start */
-    sl_duplicate_plan plan;
+    sluice_message exposed;                 /* "" or why `run` would not start */
+    sl_duplicate_plan plan[SL_CHECK_PLANS]; /* for ids of id_bytes */
 } check_findings;
+
+static const uint32_t id_bytes[SL_CHECK_PLANS] = {16, 32, 64};
 
 static void warn(check_findings *findings, const char *subject, const char *text)
 {
@@ -127,7 +130,9 @@ static void look(const sluice_config *config, check_findings *findings)
     look_at_listeners(config, findings);
     look_at_promises(config, findings);
     if (config->duplicate.enabled) {
-        findings->plan = sl_duplicate_plan_of(config, SL_CHECK_ID_BYTES);
+        for (int i = 0; i < SL_CHECK_PLANS; i++) {
+            findings->plan[i] = sl_duplicate_plan_of(config, id_bytes[i]);
+        }
     } else {
         warn(findings, "duplicate.enabled", "is false; nothing is dropped");
     }
@@ -140,8 +145,8 @@ static bool is_bad(const check_findings *findings)
 
 static double restart_seconds(const check_findings *findings)
 {
-    return (double)(findings->plan.exact_rows + findings->plan.text_rows) /
-           SL_CHECK_ROWS_PER_SECOND;
+    const sl_duplicate_plan *plan = &findings->plan[SL_CHECK_PLAN];
+    return (double)(plan->exact_rows + plan->text_rows) / SL_CHECK_ROWS_PER_SECOND;
 }
 
 /* ---- how it is said ---- */
@@ -159,13 +164,70 @@ static void print_size(const char *name, const sluice_config *config)
     sl_bytes_fini(&text);
 }
 
-static void print_method(const char *method, const char *what, uint64_t rows, double row_bytes,
-                         const char *key, const sluice_config *config)
+/* What one method remembers for each length of id. */
+typedef struct method_plan {
+    const char *method, *what, *key;
+    uint64_t rows[SL_CHECK_PLANS], memory;
+    double row_bytes;
+} method_plan;
+
+#define METHOD_PLAN(findings, name, things, rows_field, bytes_field, budget)                       \
+    (method_plan)                                                                                  \
+    {                                                                                              \
+        .method = #name, .what = things, .key = "duplicate." #name ".memory",                      \
+        .rows = {(findings)->plan[0].rows_field, (findings)->plan[1].rows_field,                   \
+                 (findings)->plan[2].rows_field},                                                  \
+        .memory = (budget), .row_bytes = (findings)->plan[SL_CHECK_PLAN].bytes_field               \
+    }
+
+static uint32_t plan_methods(const sluice_config *config, const check_findings *findings,
+                             method_plan methods[SLUICE_N_METHODS])
 {
-    char count[32];
-    printf("  %-6s %15s %s in ", method, sl_progress_count(rows, count, sizeof count), what);
-    print_size(key, config);
-    printf(" (%.0f bytes each)\n", row_bytes);
+    methods[0] = METHOD_PLAN(findings, exact, "samples", exact_rows, exact_row_bytes,
+                             config->duplicate.exact_memory);
+    methods[1] = METHOD_PLAN(findings, text, "documents", text_rows, text_row_bytes,
+                             config->duplicate.text_memory);
+    methods[2] = METHOD_PLAN(findings, image, "images", image_rows, image_row_bytes,
+                             config->duplicate.image_memory);
+    return 3;
+}
+
+static uint64_t memory_in_all(const method_plan *methods, uint32_t n)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        sum += methods[i].memory;
+    }
+    return sum;
+}
+
+static void print_plan(const sluice_config *config, const check_findings *findings)
+{
+    method_plan methods[SLUICE_N_METHODS];
+    uint32_t n = plan_methods(config, findings, methods);
+    char count[32], name[32];
+    printf("Memory remembers, at least, by length of the ids:\n  %-17s", "");
+    for (int i = 0; i < SL_CHECK_PLANS; i++) {
+        snprintf(name, sizeof name, "%u bytes", id_bytes[i]);
+        printf(" %13s", name);
+    }
+    printf("\n");
+    for (uint32_t m = 0; m < n; m++) {
+        printf("  %-6s %-10s", methods[m].method, methods[m].what);
+        for (int i = 0; i < SL_CHECK_PLANS; i++) {
+            printf(" %13s", sl_progress_count(methods[m].rows[i], count, sizeof count));
+        }
+        printf("  in ");
+        print_size(methods[m].key, config);
+        printf(" (%.0f bytes each at %u)\n", methods[m].row_bytes, id_bytes[SL_CHECK_PLAN]);
+    }
+    printf("Images are duplicates from %g of the signature on, found by %s%s.\n",
+           findings->plan->image_threshold, findings->plan->image_keyed ? "keys" : "a scan",
+           config->duplicate.image_turns ? ", turned ones too" : "");
+    double mib = (double)memory_in_all(methods, n) / (1 << 20);
+    printf("In all %.0f MiB; the program needs 2 MiB (`filter`) or 32 MiB (`run`) around them, and "
+           "the samples\nthat are under way (deploy/docs/operations.md has the formula).\n",
+           mib);
 }
 
 static void print_findings(const sluice_config *config, const check_findings *findings)
@@ -180,16 +242,7 @@ static void print_findings(const sluice_config *config, const check_findings *fi
     }
     printf("The configuration is good.\n");
     if (config->duplicate.enabled) {
-        printf("Memory remembers, at least (ids of %d bytes):\n", SL_CHECK_ID_BYTES);
-        print_method("exact", "samples", findings->plan.exact_rows, findings->plan.exact_row_bytes,
-                     "duplicate.exact.memory", config);
-        print_method("near", "texts", findings->plan.text_rows, findings->plan.text_row_bytes,
-                     "duplicate.text.memory", config);
-        print_method("image", "images", findings->plan.image_rows, findings->plan.image_row_bytes,
-                     "duplicate.image.memory", config);
-        printf("                        duplicates from %g of the signature on, found by %s%s\n",
-               findings->plan.image_threshold, findings->plan.image_keyed ? "keys" : "a scan",
-               config->duplicate.image_turns ? ", turned ones too" : "");
+        print_plan(config, findings);
         printf("A restart with all of it in use takes about %s (at %.0f rows/s).\n",
                sl_progress_duration(restart_seconds(findings), seconds, sizeof seconds),
                SL_CHECK_ROWS_PER_SECOND);
@@ -213,13 +266,35 @@ static json_t *fault_json(const sl_settings_fault *fault)
     return object;
 }
 
-static json_t *method_json(uint64_t rows, double row_bytes, uint64_t memory)
+static json_t *method_json(const method_plan *plan)
 {
     json_t *object = json_object();
-    json_object_set_new(object, "rows", json_integer((json_int_t)rows));
-    json_object_set_new(object, "row_bytes", json_real(row_bytes));
-    json_object_set_new(object, "memory", json_integer((json_int_t)memory));
+    json_t *by_id = json_object();
+    char name[16];
+    for (int i = 0; i < SL_CHECK_PLANS; i++) {
+        snprintf(name, sizeof name, "%u", id_bytes[i]);
+        json_object_set_new(by_id, name, json_integer((json_int_t)plan->rows[i]));
+    }
+    json_object_set_new(object, "rows", json_integer((json_int_t)plan->rows[SL_CHECK_PLAN]));
+    json_object_set_new(object, "rows_by_id_bytes", by_id);
+    json_object_set_new(object, "row_bytes", json_real(plan->row_bytes));
+    json_object_set_new(object, "memory", json_integer((json_int_t)plan->memory));
     return object;
+}
+
+static void add_plan(json_t *object, const sluice_config *config, const check_findings *findings)
+{
+    method_plan methods[SLUICE_N_METHODS];
+    uint32_t n = plan_methods(config, findings, methods);
+    for (uint32_t i = 0; i < n; i++) {
+        json_object_set_new(object, methods[i].method, method_json(&methods[i]));
+    }
+    json_t *image = json_object_get(object, "image");
+    json_object_set_new(image, "threshold", json_real(findings->plan->image_threshold));
+    json_object_set_new(image, "found_by",
+                        json_string(findings->plan->image_keyed ? "keys" : "scan"));
+    json_object_set_new(object, "memory", json_integer((json_int_t)memory_in_all(methods, n)));
+    json_object_set_new(object, "restart_seconds", json_real(restart_seconds(findings)));
 }
 
 static void print_json(const sluice_config *config, const check_findings *findings)
@@ -243,19 +318,7 @@ static void print_json(const sluice_config *config, const check_findings *findin
     json_object_set_new(object, "errors", errors);
     json_object_set_new(object, "warnings", warnings);
     if (config->duplicate.enabled && !is_bad(findings)) {
-        json_object_set_new(object, "exact",
-                            method_json(findings->plan.exact_rows, findings->plan.exact_row_bytes,
-                                        config->duplicate.exact_memory));
-        json_object_set_new(object, "text",
-                            method_json(findings->plan.text_rows, findings->plan.text_row_bytes,
-                                        config->duplicate.text_memory));
-        json_t *image = method_json(findings->plan.image_rows, findings->plan.image_row_bytes,
-                                    config->duplicate.image_memory);
-        json_object_set_new(image, "threshold", json_real(findings->plan.image_threshold));
-        json_object_set_new(image, "found_by",
-                            json_string(findings->plan.image_keyed ? "keys" : "scan"));
-        json_object_set_new(object, "image", image);
-        json_object_set_new(object, "restart_seconds", json_real(restart_seconds(findings)));
+        add_plan(object, config, findings);
     }
     json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
     putchar('\n');

@@ -353,7 +353,7 @@ static sluice_status open_all(filter_pass *filter, const sl_filter_options *opti
     }
     if (options->state != NULL) {
         snprintf(filter->config.state, sizeof filter->config.state, "%s", options->state);
-        SLUICE_TRY(sl_journal_open(&filter->config, filter->engine, &filter->journal,
+        SLUICE_TRY(sl_journal_open(&filter->config, filter->engine, "filter", &filter->journal,
                                    &filter->arrived_us, why));
     }
     if (options->out != NULL) {

@@ -8,7 +8,6 @@
 
 #include <stdlib.h>
 
-#define PRODUCER           "filter"
 #define CHECKPOINT_SAMPLES ((uint64_t)64 * SLUICE_BLOCK_SAMPLES)
 
 struct sl_journal {
@@ -17,6 +16,7 @@ struct sl_journal {
     sl_store *store;
     sl_producers *producers;
     sl_spool_producer *row;
+    const char *producer;
     uint64_t checkpoint_offset;
     sluice_bytes checkpoint;
 };
@@ -40,17 +40,18 @@ static sluice_status open_parts(sl_journal *journal, const sluice_config *config
     SLUICE_TRY(sl_store_open(journal->engine, journal->spool, &journal->store));
     SLUICE_TRY(sl_producers_open(&journal->producers));
     SLUICE_TRY(sl_producers_load(journal->producers, journal->spool, why));
-    journal->row = sl_producers_find(journal->producers, PRODUCER);
+    journal->row = sl_producers_find(journal->producers, journal->producer);
     if (journal->row == NULL) {
         return sluice_fail(why, SLUICE_E_CONFIG, "%s: %d producers are known, none named \"%s\"",
-                           config->state, SLUICE_LIMIT_PRODUCERS, PRODUCER);
+                           config->state, SLUICE_LIMIT_PRODUCERS, journal->producer);
     }
     journal->checkpoint_offset = sl_spool_extent_of(journal->spool).checkpoint_offset;
     return SLUICE_OK;
 }
 
-sluice_status sl_journal_open(const sluice_config *config, sluice_engine *engine, sl_journal **out,
-                              int64_t *arrived_us, sluice_message *why)
+sluice_status sl_journal_open(const sluice_config *config, sluice_engine *engine,
+                              const char *producer, sl_journal **out, int64_t *arrived_us,
+                              sluice_message *why)
 {
     *out = NULL;
     sl_journal *journal = calloc(1, sizeof *journal);
@@ -58,6 +59,7 @@ sluice_status sl_journal_open(const sluice_config *config, sluice_engine *engine
         return sluice_fail(why, SLUICE_E_NOMEM, "no memory for the state");
     }
     journal->engine = engine;
+    journal->producer = producer;
     sluice_status status = open_parts(journal, config, arrived_us, why);
     if (status != SLUICE_OK) {
         sl_journal_close(&journal, false);
@@ -80,7 +82,9 @@ static sluice_status take_checkpoint(sl_journal *journal)
     sl_store_set_checkpoint(journal->store,
                             (sluice_span){journal->checkpoint.data, journal->checkpoint.size},
                             journal->checkpoint_offset);
-    return SLUICE_OK;
+    sluice_counters counters;
+    sluice_engine_counters(journal->engine, &counters);
+    return sl_store_set_numbers(journal->store, &counters);
 }
 
 sluice_status sl_journal_commit(sl_journal *journal, sluice_batch *batch, sluice_message *why)
@@ -90,7 +94,7 @@ sluice_status sl_journal_commit(sl_journal *journal, sluice_batch *batch, sluice
     journal->row->next_sequence += batch->n_samples;
     sl_store_count(journal->row, &tally);
     sluice_row_mark mark = sluice_engine_row_mark(journal->engine);
-    if (sl_store_add_batch(journal->store, batch, 0, &mark, PRODUCER) != SLUICE_OK ||
+    if (sl_store_add_batch(journal->store, batch, 0, &mark, journal->producer) != SLUICE_OK ||
         sl_store_add_producer(journal->store, journal->row) != SLUICE_OK) {
         return sluice_fail(why, SLUICE_E_NOMEM, "no memory for a transaction");
     }

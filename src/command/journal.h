@@ -1,4 +1,4 @@
-/* journal.h - the state directory that `filter --state` goes on with. */
+/* journal.h - the state directory that a verb goes on with, as `run` would. */
 #ifndef SL_JOURNAL_H
 #define SL_JOURNAL_H
 
@@ -9,12 +9,13 @@ typedef struct sl_journal sl_journal;
 /* sl_journal_open - opens the state that `run` uses too (one of them at a time) and rebuilds the
  * engine from it.
  * engine      Borrows; freshly opened.
+ * producer    Borrows: under whose name samples are counted.
  * arrived_us  Out: recorded arrival of the last sample. */
 SLUICE_MUST_USE sluice_status sl_journal_open(const sluice_config *config, sluice_engine *engine,
-                                              sl_journal **out, int64_t *arrived_us,
-                                              sluice_message *why);
+                                              const char *producer, sl_journal **out,
+                                              int64_t *arrived_us, sluice_message *why);
 
-uint32_t sl_journal_i_producer(const sl_journal *journal); /* number of the producer "filter" */
+uint32_t sl_journal_i_producer(const sl_journal *journal); /* the number of that producer */
 
 /* Makes a judged batch durable. Any error ends the pass: the engine is ahead of the state. */
 SLUICE_MUST_USE sluice_status sl_journal_commit(sl_journal *journal, sluice_batch *batch,

@@ -118,3 +118,32 @@ bool sl_settings_read(const sl_settings *settings, sluice_config *config)
     free(faults);
     return status == SLUICE_OK;
 }
+
+sluice_status sl_settings_as_stored(sl_spool *spool, sluice_config *config, sluice_message *why)
+{
+    sluice_bytes lines = {0};
+    sluice_status status = sl_spool_state_lines(spool, &lines, why);
+    if (status == SLUICE_OK) {
+        status = sl_bytes_put_u8(&lines, 0);
+    }
+    char *at = (char *)lines.data;
+    while (status == SLUICE_OK && *at != '\0') {
+        char *end = at + strcspn(at, "\n");
+        char *next = *end != '\0' ? end + 1 : end;
+        *end = '\0';
+        char *colon = strstr(at, ": ");
+        sluice_config_errors errors = {0};
+        if (colon != NULL) {
+            *colon = '=';
+            memmove(colon + 1, colon + 2, strlen(colon + 2) + 1);
+            status = sluice_config_set(config, at, &errors);
+        }
+        if (status != SLUICE_OK) {
+            status = sluice_fail(why, SLUICE_E_CONFIG, "the state was made with %s: %s", at,
+                                 errors.n > 0 ? errors.error[0].text : "not understood");
+        }
+        at = next;
+    }
+    sl_bytes_fini(&lines);
+    return status;
+}

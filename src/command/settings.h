@@ -2,6 +2,7 @@
 #ifndef SL_SETTINGS_H
 #define SL_SETTINGS_H
 
+#include "spool/spool.h"
 #include "sluice/config.h"
 
 #include <stdio.h>
@@ -42,5 +43,9 @@ void sl_settings_print(const sl_settings_faults *faults, FILE *file);
 
 /* Both, for a verb that cannot go on without: prints to standard error; true if all is well. */
 SLUICE_MUST_USE bool sl_settings_read(const sl_settings *settings, sluice_config *config);
+
+/* Sets the keys that a state was made with over the configuration. */
+SLUICE_MUST_USE sluice_status sl_settings_as_stored(sl_spool *spool, sluice_config *config,
+                                                    sluice_message *why);
 
 #endif

@@ -1,21 +1,30 @@
-/* state.c - looks at the durable state of a filter, which may be running: what is in it, whether it
- * is sound, its digest.
+/* state.c - the durable state of a filter: what is in it, whether it is sound, and what a person
+ * may change in it.
  *
- *   ls       log, rows, producers with their counts, consumer groups with their lag
- *   verify   every checksum and count; then the index built again from the rows, as a start does
- *   digest   one number, equal for equal histories however they were sent and interrupted
- *   dead     dead letters (dead_letters.c)
+ *   ls          log, rows, producers with their counts, consumer groups with their lag
+ *   verify      every checksum and count; then the index built again from the rows, as a start does
+ *   digest      one number, equal for equal histories however they were sent and interrupted
+ *   dead        dead letters (dead_letters.c); --drop (state_change.c)
+ *   dependents  what was dropped in favour of a sample (dependents.c)
+ *   forget, retire (state_change.c), restore (restore.c)
  *
- * Why always read only: the one writer of a state is its filter. */
+ * Why looks are read only and changes need the filter stopped: the one writer of a state is its
+ * filter. */
 #include "command/command.h"
+#include "command/connection.h"
+#include "command/counters_view.h"
 #include "command/dead_letters.h"
+#include "command/dependents.h"
 #include "command/progress.h"
 #include "command/settings.h"
+#include "command/state_change.h"
 
 #include "bytes.h"
+#include "counters.h"
 #include "duplicate/durable.h"
 #include "sluice/engine.h"
 #include "spool/spool.h"
+#include "job.h"
 #include "store.h"
 
 #include <jansson.h>
@@ -27,24 +36,54 @@
 
 static const char usage[] =
     "usage: sluice state ls|verify|digest [--state DIR] [-c FILE] [--json]\n"
-    "       sluice state dead [--show KEY | --export FILE] [--state DIR] [-c FILE] [--json]\n"
+    "       sluice state dead [--show KEY | --export FILE | --drop] [--state DIR] [-c FILE] "
+    "[--json]\n"
+    "       sluice state dependents|forget ID [--state DIR] [-c FILE] [--json]\n"
+    "       sluice state restore ID [--offset N] [--to ENDPOINT] [--state DIR] [-c FILE] [--json]\n"
+    "       sluice state retire GROUP [--state DIR] [-c FILE] [--json]\n"
     "\n"
-    "  ls       what is in the log, who sent it, who has read how far\n"
-    "  verify   checks every checksum and builds the index again from its rows\n"
-    "  digest   a number that is equal for equal histories, however they were interrupted\n"
-    "  dead     samples that were refused or rejected: list, --show one, --export their bytes as\n"
-    "           .pb (length-delimited), to be sent again with `sluice send`\n"
+    "  ls          what is in the log, who sent it, who has read how far\n"
+    "  verify      checks every checksum and builds the index again from its rows\n"
+    "  digest      a number that is equal for equal histories, however they were interrupted\n"
+    "  dead        samples that were refused or rejected: list, --show one, --export their bytes\n"
+    "              as .pb (length-delimited), to be sent again with `sluice send`; --drop deletes\n"
+    "              them all, which makes room for new ones\n"
+    "  dependents  the samples that were dropped as duplicates of ID\n"
+    "  forget      what the index remembers of ID: it represents no others from now on\n"
+    "  restore     offers the dropped sample ID again as kept, to every consumer group\n"
+    "  retire      deletes the progress of a consumer group, for which the log was kept\n"
     "\n"
-    "The state is --state DIR, or `state` of the configuration -c FILE, or ./sluice-state. The\n"
-    "filter may be running.\n";
+    "The state is --state DIR, or `state` of the configuration -c FILE, or ./sluice-state. "
+    "Looking\n"
+    "is possible while the filter runs; to forget, retire or drop, stop it first. A running "
+    "filter\n"
+    "restores with --to and its listen.ingest (--key, --server-key and --timeout as for send; the\n"
+    "key is then named " SL_RESTORE_PRODUCER ").\n";
 
 typedef struct state_options {
     const char *verb, *path;
     sl_settings settings;
     sluice_config config; /* of -c; else what the state itself was made with */
-    bool json;
+    bool json, drop;
     sl_dead_options dead;
+    sl_state_change change;
 } state_options;
+
+typedef struct state_verb {
+    const char *name, *argument; /* of a second word; NULL: takes none */
+    sluice_status (*change)(sl_state_change *change, sluice_message *why);
+} state_verb;
+
+static const state_verb verbs[] = {
+    {"ls", NULL, NULL},
+    {"verify", NULL, NULL},
+    {"digest", NULL, NULL},
+    {"dead", NULL, NULL},
+    {"dependents", "ID", NULL},
+    {"forget", "ID", sl_state_forget},
+    {"restore", "ID", sl_state_restore},
+    {"retire", "GROUP", sl_state_retire},
+};
 
 /* --- ls --- */
 
@@ -60,6 +99,7 @@ typedef struct listing {
     group_row *group;            /* [SLUICE_LIMIT_CONSUMER_GROUPS] */
     uint32_t n_producers, n_groups;
     uint64_t n_rows, row_bytes;
+    sluice_counters counters; /* as of the last checkpoint */
 } listing;
 
 static bool list_row(void *context, uint64_t offset, sluice_span row)
@@ -114,10 +154,14 @@ static void print_listing(const listing *all, const sl_spool_extent *extent, con
     printf("index        %s rows, %s; checkpoint at offset %" PRIu64 "\n",
            sl_progress_count(all->n_rows, n[0], sizeof n[0]),
            sl_progress_bytes((double)all->row_bytes, n[1], sizeof n[1]), extent->checkpoint_offset);
-    printf("dead letters %s%s\n", sl_progress_count(extent->n_dead, n[0], sizeof n[0]),
+    printf("dead letters %s%s%s%s\n", sl_progress_count(extent->n_dead, n[0], sizeof n[0]),
+           extent->n_dead_dropped > 0 ? ", dropped by hand since: " : "",
+           extent->n_dead_dropped > 0 ? sl_progress_count(extent->n_dead_dropped, n[1], sizeof n[1])
+                                      : "",
            extent->n_dead_cut + extent->n_dead_lost > 0
                ? " (some without their sample: their room is used up)"
                : "");
+    sl_counters_print(&all->counters, stdout);
     printf("\n%-24s %12s %12s %12s %12s %12s %12s %12s\n", "producer", "next", "received", "kept",
            "flagged", "dropped", "refused", "redelivered");
     for (uint32_t i = 0; i < all->n_producers; i++) {
@@ -163,12 +207,16 @@ static void print_listing_json(const listing *all, const sl_spool_extent *extent
                                                 "committed_above_floor", number(row->above)));
     }
     json_t *whole = json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "state", path,
-        "first_offset", number(extent->first_offset), "next_offset", number(extent->next_offset),
-        "log_bytes", number(extent->log_bytes), "max_bytes", number(extent->max_bytes),
-        "deleted_samples", number(extent->deleted_samples), "rows", number(all->n_rows),
-        "row_bytes", number(all->row_bytes), "checkpoint_offset", number(extent->checkpoint_offset),
-        "dead_letters", number(extent->n_dead), "producers", producers, "groups", groups);
+        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "state",
+        path, "first_offset", number(extent->first_offset), "next_offset",
+        number(extent->next_offset), "log_bytes", number(extent->log_bytes), "max_bytes",
+        number(extent->max_bytes), "deleted_samples", number(extent->deleted_samples), "rows",
+        number(all->n_rows), "row_bytes", number(all->row_bytes), "checkpoint_offset",
+        number(extent->checkpoint_offset), "dead_letters", number(extent->n_dead),
+        "dead_letters_lost", number(extent->n_dead_lost), "dead_letters_dropped",
+        number(extent->n_dead_dropped), "counters", sl_counters_json(&all->counters),
+        "counters_offset", number(all->counters.next_offset), "producers", producers, "groups",
+        groups);
     json_dumpf(whole, stdout, JSON_COMPACT);
     printf("\n");
     json_decref(whole);
@@ -189,6 +237,12 @@ static sluice_status list_state(const state_options *options, sl_spool *spool, s
     if (status == SLUICE_OK) {
         status = sl_spool_rows(spool, list_row, &all, why);
     }
+    sluice_bytes numbers = {0};
+    if (status == SLUICE_OK) {
+        status = sl_spool_numbers(spool, &numbers, why);
+        sl_counters_read((sluice_span){numbers.data, numbers.size}, &all.counters);
+    }
+    sl_bytes_fini(&numbers);
     sl_spool_extent extent = sl_spool_extent_of(spool);
     if (status == SLUICE_OK && options->json) {
         print_listing_json(&all, &extent, options->path);
@@ -202,43 +256,12 @@ static sluice_status list_state(const state_options *options, sl_spool *spool, s
 
 /* --- verify --- */
 
-/* Sets the keys of a state over the configuration: "key: value" a line. */
-static sluice_status configure_as_stored(sl_spool *spool, sluice_config *config,
-                                         sluice_message *why)
-{
-    sluice_bytes lines = {0};
-    sluice_status status = sl_spool_state_lines(spool, &lines, why);
-    if (status == SLUICE_OK) {
-        status = sl_bytes_put_u8(&lines, 0);
-    }
-    char *at = (char *)lines.data;
-    while (status == SLUICE_OK && *at != '\0') {
-        char *end = at + strcspn(at, "\n");
-        char *next = *end != '\0' ? end + 1 : end;
-        *end = '\0';
-        char *colon = strstr(at, ": ");
-        sluice_config_errors errors = {0};
-        if (colon != NULL) {
-            *colon = '=';
-            memmove(colon + 1, colon + 2, strlen(colon + 2) + 1);
-            status = sluice_config_set(config, at, &errors);
-        }
-        if (status != SLUICE_OK) {
-            status = sluice_fail(why, SLUICE_E_CONFIG, "the state was made with %s: %s", at,
-                                 errors.n > 0 ? errors.error[0].text : "not understood");
-        }
-        at = next;
-    }
-    sl_bytes_fini(&lines);
-    return status;
-}
-
 /* Builds the index as a start does and checks it. */
 static sluice_status rebuild(state_options *options, sl_spool *spool, uint64_t *next_offset,
                              sluice_message *why)
 {
     if (options->settings.file == NULL) {
-        SLUICE_TRY(configure_as_stored(spool, &options->config, why));
+        SLUICE_TRY(sl_settings_as_stored(spool, &options->config, why));
     }
     sluice_engine *engine = NULL;
     SLUICE_TRY(sluice_engine_open(&options->config, &engine, why));
@@ -307,80 +330,129 @@ static sluice_status print_digest(const state_options *options, sl_spool *spool,
 
 /* --- the verb --- */
 
-static int parse(int argc, char **argv, state_options *options)
+static const state_verb *find_verb(const char *name)
 {
-    options->verb = argv[1];
+    for (size_t i = 0; name != NULL && i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strcmp(verbs[i].name, name) == 0) {
+            return &verbs[i];
+        }
+    }
+    return NULL;
+}
+
+/* Takes the options of one verb alone: 1 taken, 0 it is none of them, -1 it has a wrong value. */
+static int parse_own(int argc, char **argv, int *i, state_options *options)
+{
+    bool has_value = *i + 1 < argc;
+    bool dead = strcmp(options->verb, "dead") == 0, restore = strcmp(options->verb, "restore") == 0;
+    if (dead && strcmp(argv[*i], "--show") == 0 && has_value) {
+        options->dead.show = argv[++*i];
+    } else if (dead && strcmp(argv[*i], "--export") == 0 && has_value) {
+        options->dead.export_file = argv[++*i];
+    } else if (dead && strcmp(argv[*i], "--drop") == 0) {
+        options->drop = true;
+    } else if (restore && strcmp(argv[*i], "--offset") == 0 && has_value) {
+        options->change.has_offset = true;
+        return sl_number_option("state restore", "--offset", argv[++*i], 0, UINT64_MAX - 1,
+                                &options->change.offset)
+                   ? 1
+                   : -1;
+    } else if (restore && strcmp(argv[*i], "--to") == 0 && has_value) {
+        options->change.to.endpoint = argv[++*i];
+    } else {
+        return restore ? sl_connection_option(argc, argv, i, &options->change.to) : 0;
+    }
+    return 1;
+}
+
+static int parse(int argc, char **argv, const state_verb *verb, state_options *options)
+{
+    options->verb = verb->name;
     for (int i = 2; i < argc; i++) {
         bool has_value = i + 1 < argc;
-        bool is_dead = strcmp(options->verb, "dead") == 0;
+        int own = 0;
         if (strcmp(argv[i], "--state") == 0 && has_value) {
             options->path = argv[++i];
         } else if (strcmp(argv[i], "-c") == 0 && has_value) {
             options->settings.file = argv[++i];
         } else if (strcmp(argv[i], "--json") == 0) {
-            options->json = options->dead.json = true;
-        } else if (is_dead && strcmp(argv[i], "--show") == 0 && has_value) {
-            options->dead.show = argv[++i];
-        } else if (is_dead && strcmp(argv[i], "--export") == 0 && has_value) {
-            options->dead.export_file = argv[++i];
-        } else {
+            options->json = options->dead.json = options->change.json = true;
+        } else if (verb->argument != NULL && options->change.name == NULL &&
+                   (argv[i][0] != '-' || (strcmp(argv[i], "--") == 0 && has_value))) {
+            i += argv[i][0] == '-'; /* "-- ID": one that begins with a dash */
+            options->change.name = argv[i];
+        } else if ((own = parse_own(argc, argv, &i, options)) < 0) {
+            return SL_EXIT_USAGE;
+        } else if (own == 0) {
             fprintf(stderr, "sluice state %s: \"%s\" is not understood\n%s", options->verb, argv[i],
                     usage);
             return SL_EXIT_USAGE;
         }
     }
+    size_t size = options->change.name != NULL ? strlen(options->change.name) : 0;
+    if (verb->argument != NULL && (size == 0 || size > SLUICE_LIMIT_ID_BYTES)) {
+        fprintf(stderr, "sluice state %s: %s of 1 to %d bytes is needed\n%s", options->verb,
+                verb->argument, SLUICE_LIMIT_ID_BYTES, usage);
+        return SL_EXIT_USAGE;
+    }
     return SL_EXIT_OK;
 }
 
-static int run(state_options *options)
+static sluice_status look(state_options *options, sluice_message *why)
+{
+    sl_spool_options spool_options = {.path = options->path, .read_only = true};
+    sl_spool *spool = NULL;
+    SLUICE_TRY(sl_spool_open(&spool_options, &spool, why));
+    sluice_status status;
+    if (strcmp(options->verb, "ls") == 0) {
+        status = list_state(options, spool, why);
+    } else if (strcmp(options->verb, "verify") == 0) {
+        status = verify_state(options, spool, why);
+    } else if (strcmp(options->verb, "digest") == 0) {
+        status = print_digest(options, spool, why);
+    } else if (strcmp(options->verb, "dependents") == 0) {
+        status = sl_dependents_print(options->change.name, options->json, spool, why);
+    } else {
+        status = sl_dead_letters_show(&options->dead, spool, why);
+    }
+    sl_spool_close(&spool);
+    return status;
+}
+
+static int run(const state_verb *verb, state_options *options)
 {
     if (!sl_settings_read(&options->settings, &options->config)) {
         return SL_EXIT_CONFIG;
     }
     options->path = options->path != NULL ? options->path : options->config.state;
-    sl_spool_options spool_options = {.path = options->path, .read_only = true};
+    options->change.verb = options->verb;
+    options->change.path = options->path;
+    options->change.configured = options->settings.file != NULL;
+    options->change.config = options->config;
     sluice_message why = {""};
-    sl_spool *spool = NULL;
-    sluice_status status = sl_spool_open(&spool_options, &spool, &why);
-    if (status == SLUICE_OK && strcmp(options->verb, "ls") == 0) {
-        status = list_state(options, spool, &why);
-    } else if (status == SLUICE_OK && strcmp(options->verb, "verify") == 0) {
-        status = verify_state(options, spool, &why);
-    } else if (status == SLUICE_OK && strcmp(options->verb, "digest") == 0) {
-        status = print_digest(options, spool, &why);
-    } else if (status == SLUICE_OK) {
-        status = sl_dead_letters_show(&options->dead, spool, &why);
+    sluice_status status;
+    if (options->drop) {
+        status = sl_state_drop_dead(&options->change, &why);
+    } else {
+        status = verb->change != NULL ? verb->change(&options->change, &why) : look(options, &why);
     }
     if (status != SLUICE_OK) {
         fprintf(stderr, "sluice state %s: %s\n", options->verb,
                 why.text[0] != '\0' ? why.text : sluice_status_name(status));
     }
-    sl_spool_close(&spool);
     return sl_exit_of(status);
 }
 
 int sl_command_state(int argc, char **argv)
 {
-    static const char *const verbs[] = {"ls", "verify", "digest", "dead"};
-    static const char *const later[] = {"dependents", "restore", "forget"};
-    bool asks = false, known = false;
     for (int i = 1; i < argc; i++) {
-        asks |= strcmp(argv[i], "--help") == 0;
-    }
-    if (asks) {
-        fputs(usage, stdout);
-        return SL_EXIT_OK;
-    }
-    for (size_t i = 0; argc > 1 && i < sizeof verbs / sizeof verbs[0]; i++) {
-        known |= strcmp(argv[1], verbs[i]) == 0;
-    }
-    for (size_t i = 0; argc > 1 && i < sizeof later / sizeof later[0]; i++) {
-        if (strcmp(argv[1], later[i]) == 0) {
-            fprintf(stderr, "sluice state %s: not in this version\n", later[i]);
-            return SL_EXIT_USAGE;
+        if (strcmp(argv[i], "--help") == 0) {
+            fputs(usage, stdout);
+            return SL_EXIT_OK;
         }
     }
-    if (!known) {
+    const state_verb *verb = find_verb(argc > 1 ? argv[1] : NULL);
+    if (verb == NULL) {
         fprintf(stderr, "sluice state: %s%s%s\n%s", argc > 1 ? "\"" : "what is wanted is missing",
                 argc > 1 ? argv[1] : "", argc > 1 ? "\" is not understood" : "", usage);
         return SL_EXIT_USAGE;
@@ -389,9 +461,9 @@ int sl_command_state(int argc, char **argv)
     if (options == NULL) {
         return SL_EXIT_FAILED;
     }
-    int code = parse(argc, argv, options);
+    int code = parse(argc, argv, verb, options);
     if (code == SL_EXIT_OK) {
-        code = run(options);
+        code = run(verb, options);
     }
     free(options);
     return code;

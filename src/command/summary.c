@@ -2,6 +2,7 @@
  *
  * Conservation, shown and asserted: received = kept + flagged + dropped + refused + redelivered. */
 #include "summary.h"
+#include "command/counters_view.h"
 #include "progress.h"
 #include "status.h"
 
@@ -195,6 +196,9 @@ void sl_summary_print(const sl_summary *summary, const sluice_engine *engine, FI
     fputs(before[0] == ',' ? "\n" : "", file);
     print_images(summary, file);
     print_influence(summary, file);
+    sluice_counters counters;
+    sluice_engine_counters(engine, &counters);
+    sl_counters_print(&counters, file);
     print_sources(engine, file);
 }
 
@@ -247,6 +251,9 @@ void sl_summary_print_json(const sl_summary *summary, const sluice_engine *engin
     set_count(influence, "live", summary->influence[SLUICE_LIVE]);
     set_count(influence, "stale", summary->influence[SLUICE_STALE]);
     json_object_set_new(object, "influence", influence);
+    sluice_counters counters;
+    sluice_engine_counters(engine, &counters);
+    json_object_set_new(object, "counters", sl_counters_json(&counters));
     set_count(object, "bytes", summary->bytes);
     json_object_set_new(object, "seconds", json_real(summary->seconds));
     for (uint32_t i = 0; i < n; i++) {

@@ -12,3 +12,9 @@ void sl_decide_judge(const sluice_match *match, sluice_verdict *verdict)
         verdict->reasons[verdict->n_reasons++] = "duplicate";
     }
 }
+
+void sl_decide_restore(sluice_verdict *verdict)
+{
+    *verdict = (sluice_verdict){
+        .decision = SLUICE_KEEP, .weight = 1.0F, .n_reasons = 1, .reasons = {"restored"}};
+}

@@ -8,4 +8,7 @@
  * "duplicate", everything else is kept with weight 1. */
 void sl_decide_judge(const sluice_match *match, sluice_verdict *verdict);
 
+/* The verdict of a sample that a person offers again: kept, for the reason "restored". */
+void sl_decide_restore(sluice_verdict *verdict);
+
 #endif

@@ -22,6 +22,7 @@
 #include "duplicate/durable.h"
 #include "duplicate/exact.h"
 #include "duplicate/image.h"
+#include "duplicate/recall.h"
 #include "duplicate/text.h"
 
 #include <stdlib.h>
@@ -31,6 +32,8 @@ struct sl_duplicate {
     sl_text *text;
     sl_image *image;
     sl_window window;
+    sl_recall recall;
+    uint64_t memory[SLUICE_N_METHODS]; /* budgets */
     uint64_t next_offset;    /* behind the last sample applied or row read                        */
     int64_t last_arrived_us; /* of it                                                             */
 };
@@ -46,6 +49,10 @@ sluice_status sl_duplicate_open(const sluice_config *config, sl_duplicate **out,
     duplicate->window =
         (sl_window){config->duplicate.window_samples, config->duplicate.window_age_us};
     duplicate->last_arrived_us = INT64_MIN;
+    duplicate->memory[SLUICE_METHOD_EXACT] = config->duplicate.exact_memory;
+    duplicate->memory[SLUICE_METHOD_TEXT] = config->duplicate.text_memory;
+    duplicate->memory[SLUICE_METHOD_IMAGE] = config->duplicate.image_memory;
+    sl_recall_init(&duplicate->recall, config);
     sluice_status status = SLUICE_OK;
     if (config->duplicate.enabled) {
         status = sl_exact_open(config, &duplicate->exact, why);
@@ -95,6 +102,35 @@ void sl_duplicate_probe(const sl_duplicate *duplicate, const sluice_sample *samp
     }
 }
 
+/* One method's own answer, whatever the others say. */
+static bool probe_method(const sl_duplicate *duplicate, sluice_method method,
+                         const sluice_sample *sample, sluice_match *match)
+{
+    switch (method) {
+    case SLUICE_METHOD_TEXT:
+        return sl_text_probe(duplicate->text, sample, match);
+    case SLUICE_METHOD_IMAGE:
+        return sl_image_probe(duplicate->image, sample, match);
+    default:
+        return false;
+    }
+}
+
+uint32_t sl_duplicate_also(const sl_duplicate *duplicate, const sluice_sample *sample,
+                           const sluice_match *match, sluice_finding *also)
+{
+    uint32_t n = 0;
+    for (int i = (int)match->method + 1; is_enabled(duplicate) && i < SLUICE_N_METHODS; i++) {
+        sluice_match found;
+        if (probe_method(duplicate, (sluice_method)i, sample, &found)) {
+            SLUICE_ASSERT(n < SLUICE_LIMIT_ALSO);
+            also[n++] =
+                (sluice_finding){found.method, found.similarity, found.of_id, found.of_source};
+        }
+    }
+    return n;
+}
+
 static bool is_remembered(const sluice_sample *sample)
 {
     sluice_decision decision = sample->verdict.decision;
@@ -121,6 +157,10 @@ void sl_duplicate_apply(sl_duplicate *duplicate, const sluice_sample *sample)
         return;
     }
     SLUICE_ASSERT(sample->offset != UINT64_MAX);
+    if (is_enabled(duplicate)) {
+        const sl_recall_methods methods = {duplicate->text, duplicate->image};
+        sl_recall_watch(&duplicate->recall, &methods, sample);
+    }
     if (is_enabled(duplicate) && is_remembered(sample)) {
         insert(duplicate, sample);
     }
@@ -252,4 +292,67 @@ sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_m
         return sl_image_usage(duplicate->image);
     }
     return (sl_duplicate_usage){0};
+}
+
+static const sl_rows *rows_of(const sl_duplicate *duplicate, sluice_method method)
+{
+    switch (method) {
+    case SLUICE_METHOD_EXACT:
+        return sl_exact_index(duplicate->exact)->rows;
+    case SLUICE_METHOD_TEXT:
+        return sl_text_index(duplicate->text)->rows;
+    case SLUICE_METHOD_IMAGE:
+        return sl_image_rows(duplicate->image);
+    default:
+        return NULL;
+    }
+}
+
+static const sl_probe_counts *counts_of(const sl_duplicate *duplicate, sluice_method method)
+{
+    switch (method) {
+    case SLUICE_METHOD_EXACT:
+        return sl_exact_counts(duplicate->exact);
+    case SLUICE_METHOD_TEXT:
+        return sl_text_counts(duplicate->text);
+    default:
+        return sl_image_counts(duplicate->image);
+    }
+}
+
+static void count_method(const sl_duplicate *duplicate, sluice_method method,
+                         sluice_method_counters *out)
+{
+    const sl_rows *rows = rows_of(duplicate, method);
+    const sl_probe_counts *counts = counts_of(duplicate, method);
+    sl_duplicate_usage usage = sl_duplicate_usage_of(duplicate, method);
+    sl_horizon horizon =
+        sl_window_horizon(&duplicate->window, duplicate->next_offset, duplicate->last_arrived_us);
+    sl_row oldest = {.offset = duplicate->next_offset};
+    (void)sl_rows_at(rows, sl_rows_lower(rows, horizon.offset, horizon.arrived_us), &oldest);
+    *out = (sluice_method_counters){.memory_bytes = duplicate->memory[method],
+                                    .rows = usage.rows,
+                                    .rows_max = usage.rows_max,
+                                    .bytes = usage.bytes,
+                                    .bytes_max = usage.bytes_max,
+                                    .evicted = usage.evicted,
+                                    .oldest_offset = oldest.offset,
+                                    .oldest_arrived_us = oldest.arrived_us,
+                                    .probes = counts->probes,
+                                    .candidates = counts->candidates,
+                                    .verified = counts->verified,
+                                    .rejected = counts->candidates - counts->verified,
+                                    .buckets_checked = counts->buckets_checked,
+                                    .buckets_overflowed = counts->buckets_overflowed};
+    sl_recall_count(&duplicate->recall, method, out);
+}
+
+void sl_duplicate_counters(const sl_duplicate *duplicate, sluice_counters *out)
+{
+    *out = (sluice_counters){.next_offset = duplicate->next_offset};
+    for (int i = SLUICE_METHOD_EXACT; i < SLUICE_N_METHODS && is_enabled(duplicate); i++) {
+        if (rows_of(duplicate, (sluice_method)i) != NULL) {
+            count_method(duplicate, (sluice_method)i, &out->method[i]);
+        }
+    }
 }

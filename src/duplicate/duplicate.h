@@ -5,6 +5,7 @@
 #include "duplicate/durable.h"
 #include "status.h"
 #include "sluice/config.h"
+#include "sluice/counters.h"
 #include "sluice/sample.h"
 
 typedef struct sl_duplicate sl_duplicate; /* opaque; one writer */
@@ -28,6 +29,14 @@ void sl_duplicate_prefetch(const sl_duplicate *duplicate, const sluice_sample *s
  */
 void sl_duplicate_probe(const sl_duplicate *duplicate, const sluice_sample *sample,
                         sluice_match *match);
+
+/* What the methods behind match->method find too, in the order exact, text, image, embedding; what
+ * it lends as probe does. Changes no match: for the record alone.
+ *
+ * also     Out, SLUICE_LIMIT_ALSO.
+ * Returns  how many. */
+uint32_t sl_duplicate_also(const sl_duplicate *duplicate, const sluice_sample *sample,
+                           const sluice_match *match, sluice_finding *also);
 
 /* Remembers a judged sample if it was kept or flagged; cannot fail. Samples come in order of
  * offset; one at or below the last sample applied or row read is known already and changes nothing.
@@ -74,6 +83,14 @@ typedef struct sl_duplicate_usage {
     uint64_t bytes, bytes_max; /* of rows; the table's share of the memory is not in it           */
     uint64_t evicted;          /* rows, since open                                                */
 } sl_duplicate_usage;
+/* What probes of one method came to; the fields of sluice_method_counters. */
+typedef struct sl_probe_counts {
+    uint64_t probes, candidates, verified, buckets_checked, buckets_overflowed;
+} sl_probe_counts;
+
+/* All numbers; by the thread that applies. */
+void sl_duplicate_counters(const sl_duplicate *duplicate, sluice_counters *out);
+
 sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_method method);
 
 #endif

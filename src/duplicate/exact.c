@@ -21,6 +21,7 @@
 struct sl_exact {
     sl_index index;
     sl_window window;
+    sl_probe_counts own_counts, *counts; /* a probe counts and changes nothing else */
 };
 
 /* What a row or a sample is known by here. */
@@ -49,6 +50,7 @@ sluice_status sl_exact_open(const sluice_config *config, sl_exact **out, sluice_
     if (exact == NULL) {
         return sluice_fail(why, SLUICE_E_NOMEM, "duplicate.exact: no memory");
     }
+    exact->counts = &exact->own_counts;
     exact->window = (sl_window){config->duplicate.window_samples, config->duplicate.window_age_us};
     sl_index_options options = sl_exact_index_options(config);
     sluice_status status = sl_index_init(&exact->index, &options, "duplicate.exact.memory", why);
@@ -167,7 +169,9 @@ static void probe_kind(const sl_exact *exact, const sluice_sample *sample, const
         sl_row row;
         if (sl_rows_at(exact->index.rows, places[i], &row) && sl_horizon_shows(&horizon, &row)) {
             identity theirs = identity_of_row(&row);
+            exact->counts->candidates++;
             if (agree(who, &theirs, kind)) {
+                exact->counts->verified++;
                 consider(sample, who, &row, match);
             }
         }
@@ -177,6 +181,7 @@ static void probe_kind(const sl_exact *exact, const sluice_sample *sample, const
 bool sl_exact_probe(const sl_exact *exact, const sluice_sample *sample, sluice_match *match)
 {
     close_gaps(exact);
+    exact->counts->probes++;
     identity who = identity_of_sample(sample);
     sluice_match best = {.method = SLUICE_METHOD_NONE};
     for (uint32_t i = 0; i < N_KEYS; i++) {
@@ -225,6 +230,11 @@ bool sl_exact_forget(sl_exact *exact, uint64_t offset)
 const sl_index *sl_exact_index(const sl_exact *exact)
 {
     return &exact->index;
+}
+
+const sl_probe_counts *sl_exact_counts(const sl_exact *exact)
+{
+    return exact->counts;
 }
 
 bool sl_exact_validate(const sl_exact *exact, const char **reason)

@@ -22,6 +22,7 @@ void sl_exact_evict(sl_exact *exact, uint64_t below_offset);
 bool sl_exact_forget(sl_exact *exact, uint64_t offset);
 
 const sl_index *sl_exact_index(const sl_exact *exact);
+const sl_probe_counts *sl_exact_counts(const sl_exact *exact);
 bool sl_exact_validate(const sl_exact *exact, const char **reason);
 
 #endif

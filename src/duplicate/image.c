@@ -54,9 +54,10 @@ struct sl_image {
     sl_index index; /* its table is NULL where the scan is not */
     sl_scan *scan;
     sl_window window;
-    uint32_t n_turns;     /* 1, or all eight                        */
-    uint32_t n_different; /* bits of a duplicate, at most           */
-    uint32_t radius;      /* bits of the scan's prefix that may differ */
+    uint32_t n_turns;                    /* 1, or all eight                        */
+    uint32_t n_different;                /* bits of a duplicate, at most           */
+    uint32_t radius;                     /* bits of the scan's prefix that may differ */
+    sl_probe_counts own_counts, *counts; /* a probe counts and changes nothing else */
 };
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
@@ -155,6 +156,7 @@ sluice_status sl_image_open(const sluice_config *config, sl_image **out, sluice_
     if (image == NULL) {
         return sluice_fail(why, SLUICE_E_NOMEM, "duplicate.image: no memory");
     }
+    image->counts = &image->own_counts;
     image->n_different = bits_different(config);
     image->radius = radius_of(sl_image_threshold(config));
     image->n_turns = config->duplicate.image_turns ? SL_RASTER_TURNS : 1;
@@ -282,6 +284,7 @@ static bool is_better(const image_search *search, const sl_row *row, uint32_t n_
 
 static void take(image_search *search, const sl_row *row, uint32_t n_different)
 {
+    search->image->counts->verified++;
     search->best = *row;
     search->n_different = n_different;
     search->found = true;
@@ -312,6 +315,7 @@ static void consider_keyed(image_search *search, uint32_t place, uint64_t key, u
     if (!sl_rows_at(search->image->index.rows, place, &row)) {
         return;
     }
+    search->image->counts->candidates++;
     uint32_t n_different = different_bits(row.payload, search->signature);
     if (!is_better(search, &row, n_different)) {
         return;
@@ -376,6 +380,7 @@ static void search_scan(image_search *search)
             }
             sl_row row;
             if (sl_rows_at(image->index.rows, places[k], &row)) {
+                image->counts->candidates++;
                 uint32_t n_different = different_bits(row.payload, search->signature);
                 if (is_better(search, &row, n_different)) {
                     take(search, &row, n_different);
@@ -396,6 +401,7 @@ bool sl_image_probe(const sl_image *image, const sluice_sample *sample, sluice_m
         return false;
     }
     close_gaps(image);
+    image->counts->probes++;
     image_search search = {
         .image = image,
         .horizon = sl_window_horizon(&image->window, sample->offset, sample->arrived_us),
@@ -419,6 +425,30 @@ bool sl_image_probe(const sl_image *image, const sluice_sample *sample, sluice_m
                             .of_id = search.best.id,
                             .of_source = search.best.source};
     return true;
+}
+
+bool sl_image_compare(const sl_image *image, const sluice_sample *sample, const sl_row *row,
+                      float *similarity)
+{
+    uint32_t least = SLUICE_IMAGE_BITS;
+    for (uint32_t turn = 0; turn < image->n_turns; turn++) {
+        uint8_t signature[SLUICE_IMAGE_BYTES];
+        int8_t colours[SLUICE_IMAGE_COLOURS];
+        sl_image_turn(sample->features.image_signature, sample->features.image_colours, turn,
+                      signature, colours);
+        uint32_t n_different = different_bits(row->payload, signature);
+        if (n_different < least &&
+            sl_image_colours_alike((const int8_t *)row->payload + SLUICE_IMAGE_BYTES, colours)) {
+            least = n_different;
+        }
+    }
+    *similarity = (float)(SLUICE_IMAGE_BITS - least) / SLUICE_IMAGE_BITS;
+    return least <= image->n_different;
+}
+
+const sl_probe_counts *sl_image_counts(const sl_image *image)
+{
+    return image->counts;
 }
 
 void sl_image_insert(sl_image *image, const sluice_sample *sample)

@@ -24,11 +24,15 @@ uint64_t sl_image_rows_of(const sluice_config *config, uint32_t id_bytes);
 /* Highest similarity at or above the threshold among images of like colours, then smallest offset.
  * False: nothing found, `match` is untouched. */
 bool sl_image_probe(const sl_image *image, const sluice_sample *sample, sluice_match *match);
+/* Whether a row alone makes the sample a duplicate, and how similar it is. */
+bool sl_image_compare(const sl_image *image, const sluice_sample *sample, const sl_row *row,
+                      float *similarity);
 void sl_image_insert(sl_image *image, const sluice_sample *sample); /* if it has a signature */
 void sl_image_evict(sl_image *image, uint64_t below_offset);
 bool sl_image_forget(sl_image *image, uint64_t offset);
 
 const sl_rows *sl_image_rows(const sl_image *image);
+const sl_probe_counts *sl_image_counts(const sl_image *image);
 sl_duplicate_usage sl_image_usage(const sl_image *image);
 bool sl_image_validate(const sl_image *image, const char **reason);
 

@@ -119,6 +119,18 @@ void sl_table_insert(sl_table *table, uint64_t key, uint32_t place)
     bucket->hand = (uint16_t)(bucket->hand + 1 == SL_TABLE_SLOTS ? 0 : bucket->hand + 1);
 }
 
+sl_table_entry sl_table_last(const sl_table *table, uint64_t key)
+{
+    const line *bucket = line_of(table, key);
+    uint32_t place = bucket->place[bucket->hand];
+    return (sl_table_entry){place != 0, bucket->fingerprint[bucket->hand], place - 1};
+}
+
+bool sl_table_same(const sl_table *table, uint64_t key, sl_table_entry entry, uint64_t other)
+{
+    return line_of(table, key) == line_of(table, other) && (uint16_t)other == entry.fingerprint;
+}
+
 void sl_table_clear(sl_table *table)
 {
     memset(table->lines, 0, (size_t)table->n_lines * SL_TABLE_LINE_BYTES);

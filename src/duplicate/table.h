@@ -32,6 +32,18 @@ uint32_t sl_table_find(const sl_table *table, uint64_t key, uint32_t *places);
 uint32_t sl_table_match(const uint16_t *line, uint16_t fingerprint);     /* kernel of find ... */
 uint32_t sl_table_match_ref(const uint16_t *line, uint16_t fingerprint); /* ... and its twin  */
 
+/* The entry that the next insert of a key will push out. */
+typedef struct sl_table_entry {
+    bool used;
+    uint16_t fingerprint;
+    uint32_t place;
+} sl_table_entry;
+sl_table_entry sl_table_last(const sl_table *table, uint64_t key);
+
+/* Whether `other` may be the key of an entry in the bucket of `key`: that bucket, its fingerprint.
+ */
+bool sl_table_same(const sl_table *table, uint64_t key, sl_table_entry entry, uint64_t other);
+
 void sl_table_insert(sl_table *table, uint64_t key, uint32_t place); /* place < UINT32_MAX */
 void sl_table_clear(sl_table *table);
 

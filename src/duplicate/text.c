@@ -20,6 +20,7 @@
 #include "text.h"
 
 #include "duplicate/agreement.h"
+#include "duplicate/recall.h"
 #include "features/features.h"
 
 #include <stdlib.h>
@@ -43,6 +44,8 @@ struct sl_text {
     sl_window window;
     sl_agreement *agreement;
     band_settings bandings[SLUICE_N_PROFILES];
+    sl_probe_counts own_counts, *counts; /* a probe counts and changes nothing else */
+    uint64_t seed;
 };
 
 /* A slot that a key led to; the band tells which coordinates must be equal. */
@@ -96,6 +99,8 @@ sluice_status sl_text_open(const sluice_config *config, sl_text **out, sluice_me
     }
     text->window = (sl_window){config->duplicate.window_samples, config->duplicate.window_age_us};
     text->agreement = sl_agreement_best();
+    text->counts = &text->own_counts;
+    text->seed = config->seed;
     for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
         text->bandings[i] = banding_of(config, (sluice_profile)i);
     }
@@ -256,6 +261,7 @@ bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_matc
     close_gaps(text);
     candidate candidates[BANDS_MAX * SL_TABLE_SLOTS];
     uint32_t n_candidates = find_candidates(text, sample, candidates);
+    text->counts->probes++;
     const band_settings *banding = &text->bandings[sample->features.profile];
     sl_horizon horizon = sl_window_horizon(&text->window, sample->offset, sample->arrived_us);
     uint32_t seen[BANDS_MAX * SL_TABLE_SLOTS], n_seen = 0, n_best = 0;
@@ -267,11 +273,13 @@ bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_matc
             continue;
         }
         seen[n_seen++] = place;
+        text->counts->candidates++;
         uint32_t n = text->agreement(row.payload, sample->features.sketch);
         if (n < banding->n_least || !sl_horizon_shows(&horizon, &row) ||
             (banding->needs_normal && !same_normal(sample, &row))) {
             continue;
         }
+        text->counts->verified++;
         if (n > n_best || (n == n_best && row.offset < best.offset)) {
             n_best = n;
             best = row;
@@ -286,6 +294,40 @@ bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_matc
                             .of_id = best.id,
                             .of_source = best.source};
     return true;
+}
+
+bool sl_text_compare(const sl_text *text, const sluice_sample *sample, const sl_row *row,
+                     float *similarity)
+{
+    const band_settings *banding = &text->bandings[sample->features.profile];
+    uint32_t n = text->agreement(row->payload, sample->features.sketch);
+    *similarity = sl_agreement_similarity(n);
+    return profile_of(row) == sample->features.profile && n >= banding->n_least &&
+           (!banding->needs_normal || same_normal(sample, row));
+}
+
+/* Entries that the keys of a row to come will push out of full buckets although their row is still
+ * remembered. A slot may be older than the row that lies at its place now: only one that has the
+ * entry's key counts. */
+static void count_overflows(const sl_text *text, uint32_t i_profile, const uint8_t *sketch)
+{
+    uint64_t keys[BANDS_MAX], theirs[BANDS_MAX];
+    make_keys(&text->bandings[i_profile], sketch, i_profile, keys);
+    for (uint32_t i = 0; i < text->bandings[i_profile].n_bands; i++) {
+        sl_row row;
+        sl_table_entry last = sl_table_last(text->index.table, keys[i]);
+        text->counts->buckets_checked++;
+        if (!last.used || !sl_rows_at(text->index.rows, last.place, &row)) {
+            continue;
+        }
+        const band_settings *banding = &text->bandings[profile_of(&row)];
+        make_keys(banding, row.payload, profile_of(&row), theirs);
+        bool remembered = false;
+        for (uint32_t j = 0; j < banding->n_bands; j++) {
+            remembered |= sl_table_same(text->index.table, keys[i], last, theirs[j]);
+        }
+        text->counts->buckets_overflowed += remembered;
+    }
 }
 
 void sl_text_insert(sl_text *text, const sluice_sample *sample)
@@ -307,6 +349,9 @@ void sl_text_insert(sl_text *text, const sluice_sample *sample)
                   .id = sample->id,
                   .source = sample->source};
     uint32_t place = sl_rows_append(text->index.rows, &row);
+    if (sl_recall_watches(text->seed, sample->offset)) {
+        count_overflows(text, features->profile, features->sketch);
+    }
     enter(text, features->profile, features->sketch, place);
 }
 
@@ -324,6 +369,11 @@ bool sl_text_forget(sl_text *text, uint64_t offset)
 const sl_index *sl_text_index(const sl_text *text)
 {
     return &text->index;
+}
+
+const sl_probe_counts *sl_text_counts(const sl_text *text)
+{
+    return text->counts;
 }
 
 bool sl_text_validate(const sl_text *text, const char **reason)

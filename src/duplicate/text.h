@@ -17,11 +17,15 @@ void sl_text_prefetch(const sl_text *text, const sluice_sample *sample);
 /* Highest similarity at or above the profile's threshold, then smallest offset. False: nothing
  * found, `match` is untouched. */
 bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_match *match);
+/* Whether a row alone makes the sample a duplicate, and how similar it is. */
+bool sl_text_compare(const sl_text *text, const sluice_sample *sample, const sl_row *row,
+                     float *similarity);
 void sl_text_insert(sl_text *text, const sluice_sample *sample); /* if it has a sketch */
 void sl_text_evict(sl_text *text, uint64_t below_offset);
 bool sl_text_forget(sl_text *text, uint64_t offset);
 
 const sl_index *sl_text_index(const sl_text *text);
+const sl_probe_counts *sl_text_counts(const sl_text *text);
 bool sl_text_validate(const sl_text *text, const char **reason);
 
 #endif

@@ -23,6 +23,7 @@
 #define MAX_FRAME_BYTES  ((int64_t)SLUICE_LIMIT_MESSAGE_BYTES + (64 << 10))
 #define RETRY_MS         200
 #define CHECKPOINT_US    INT64_C(1000000)
+#define FAREWELL_US      INT64_C(1000000)
 #define MESSAGES_A_ROUND 64 /* between two looks at what became durable */
 
 typedef struct put {
@@ -46,7 +47,7 @@ struct sl_ingest {
     bool checkpoint_under_way;
     int64_t checkpoint_due_us;
     uint64_t window_bytes;
-    int64_t window_due_us, settle_due_us;
+    int64_t window_due_us, settle_due_us, over_us;
     sl_spool_producer *pull_row;
     atomic_bool stopping;
     _Atomic uint64_t n_undecodable, n_messages, in_flight_bytes;
@@ -459,10 +460,21 @@ static void read_done(sl_ingest *ingest)
     }
 }
 
+/* At the end, who still speaks is told so, for a second at most: silence would cost a timeout. */
+static bool is_over(sl_ingest *ingest)
+{
+    bool idle = ingest->n_free == SL_INGEST_JOBS && !ingest->checkpoint_under_way;
+    if (!idle || !atomic_load(&ingest->stopping)) {
+        return false;
+    }
+    zmq_pollitem_t item = {ingest->router, 0, ZMQ_POLLIN, 0};
+    ingest->over_us = ingest->over_us == 0 ? now_us() + FAREWELL_US : ingest->over_us;
+    return now_us() >= ingest->over_us || ingest->router == NULL || zmq_poll(&item, 1, 50) <= 0;
+}
+
 void sl_ingest_run(sl_ingest *ingest)
 {
-    while (!atomic_load(&ingest->stopping) || ingest->n_free < SL_INGEST_JOBS ||
-           ingest->checkpoint_under_way) {
+    while (!is_over(ingest)) {
         short want = has_room(ingest) ? ZMQ_POLLIN : 0;
         bool pull_open = ingest->pull != NULL && !ingest->held && !atomic_load(&ingest->stopping);
         zmq_pollitem_t item[3] = {{NULL, sl_ring_fd(ingest->options.done), ZMQ_POLLIN, 0}};
@@ -500,23 +512,19 @@ void sl_ingest_stop(sl_ingest *ingest)
 static sluice_status listen_on(sl_ingest *ingest, int type, const char *endpoint, void **socket,
                                sluice_message *why)
 {
-    const sl_ingest_options *options = &ingest->options;
-    return sl_socket_listen(options->zmq_context, type, MAX_FRAME_BYTES, SL_RIGHT_INGEST,
-                            options->server_key, endpoint, socket, why);
+    return sl_socket_listen(ingest->options.zmq_context, type, MAX_FRAME_BYTES, SL_RIGHT_INGEST,
+                            ingest->options.server_key, endpoint, socket, why);
 }
 
 static sluice_status open_puts(sl_ingest *ingest)
 {
     ingest->puts = calloc(SL_INGEST_JOBS, sizeof *ingest->puts);
-    if (ingest->puts == NULL) {
-        return SLUICE_E_NOMEM;
-    }
-    for (uint32_t i = 0; i < SL_INGEST_JOBS; i++) {
+    for (uint32_t i = 0; ingest->puts != NULL && i < SL_INGEST_JOBS; i++) {
         put *added = &ingest->puts[i];
         SLUICE_TRY(sluice_batch_open(&added->job.batch));
         give_free(ingest, added);
     }
-    return SLUICE_OK;
+    return ingest->puts != NULL ? SLUICE_OK : SLUICE_E_NOMEM;
 }
 
 static sluice_status open_parts(sl_ingest *ingest, sluice_message *why)

@@ -6,7 +6,7 @@
  *                 no more kept, flagged and dropped ones in the log than counted, and exactly as
  *                 many while nothing has been deleted
  *      groups     ranges in order, nothing committed beyond the end
- *      dead       checksums, numbers dense from 0
+ *      dead       checksums, numbers dense to the last given; from 0 or from the last drop
  *      meta       checksums, numbers possible
  *
  * Memory: one count of three decisions a producer, and the producers themselves. */
@@ -175,7 +175,9 @@ static bool check_letter(void *context, uint64_t key, const sl_spool_dead *dead)
 
 static sluice_status check_dead(audit *a)
 {
-    a->next = 0;
+    uint64_t n_there;
+    SLUICE_TRY(sl_dead_count(a->environment, a->txn, &n_there, a->why));
+    a->next = a->counters.n_dead - n_there;
     SLUICE_TRY(sl_dead_visit(a->environment, a->txn, check_letter, a, a->why));
     if (a->status == SLUICE_OK && a->next != a->counters.n_dead) {
         find_fault(a, "dead letter", a->next, "is missing");

@@ -6,7 +6,9 @@
  *
  * Why the room is measured in pages of the database: that is what the disk pays, and LMDB knows it
  * without a walk. Why new letters lose their sample and old ones do not: what was durable once was
- * answered for; the newest are usually more of the same. */
+ * answered for; the newest are usually more of the same. What a person drops is dropped as a whole,
+ * and its numbers are not given again: how many they were stays known without a count of its own.
+ */
 #include "spool/dead.h"
 #include "spool/seal.h"
 #include "bytes.h"
@@ -75,6 +77,21 @@ sluice_status sl_dead_append(const sl_environment *environment, MDB_txn *txn,
     }
     counters->n_dead++;
     return SLUICE_OK;
+}
+
+sluice_status sl_dead_drop(const sl_environment *environment, MDB_txn *txn, sluice_message *why)
+{
+    int rc = mdb_drop(txn, environment->dbi[SL_DB_DEAD], 0);
+    return rc == 0 ? SLUICE_OK : sl_environment_fail(environment, why, rc, "drop dead letters");
+}
+
+sluice_status sl_dead_count(const sl_environment *environment, MDB_txn *txn, uint64_t *n,
+                            sluice_message *why)
+{
+    MDB_stat stat;
+    int rc = mdb_stat(txn, environment->dbi[SL_DB_DEAD], &stat);
+    *n = rc == 0 ? stat.ms_entries : 0;
+    return rc == 0 ? SLUICE_OK : sl_environment_fail(environment, why, rc, "count dead letters");
 }
 
 static bool read_text(sl_reader *reader, uint32_t size, char *text, size_t text_bytes)

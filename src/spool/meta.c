@@ -3,11 +3,13 @@
  *      "format"       "sluice state format 1, made 2026-01-31 by 0.1.0\n"    text: any version
  * reads it "state_lines"  | seal "SLSL" | lines ... | "counters"     | seal "SLCR" | 8 x u64 in the
  * order of sl_counters | "checkpoint"   | seal "SLCP" | offset | bytes ... |
+ *      "numbers"      text "name value" a line, for people
  *
  * Why the format is text without a checksum: it is what a program of another version must still
  * understand, and what a person sees in a hex dump. */
 #include "spool/meta.h"
 #include "spool/seal.h"
+#include "sluice/config.h"
 #include "sluice/version.h"
 #include "bytes.h"
 
@@ -191,8 +193,18 @@ static sluice_status fail_differing(const sl_environment *environment, sluice_me
                        (const char *)old.data, shown(new), (const char *)new.data);
 }
 
-sluice_status sl_meta_check_lines(const sl_environment *environment, MDB_txn *txn,
-                                  sluice_span lines, sluice_message *why)
+/* The default of a key that the state does not know: what it was made with in effect. */
+static sluice_span default_of(sluice_span defaults, sluice_span wanted)
+{
+    sluice_span key, value;
+    do {
+        next_line(&defaults, &key, &value);
+    } while (key.data != NULL && !sl_span_equal(key, wanted));
+    return key.data != NULL ? value : (sluice_span){0};
+}
+
+static sluice_status compare_lines(const sl_environment *environment, MDB_txn *txn,
+                                   sluice_span lines, sluice_span defaults, sluice_message *why)
 {
     sluice_span stored;
     SLUICE_TRY(sl_meta_lines(environment, txn, &stored, why));
@@ -206,8 +218,12 @@ sluice_status sl_meta_check_lines(const sl_environment *environment, MDB_txn *tx
         if (order < 0) {
             return fail_differing(environment, why, key_old, old, (sluice_span){0});
         }
-        if (order > 0) {
-            return fail_differing(environment, why, key_new, (sluice_span){0}, new);
+        if (order > 0) { /* younger than the state */
+            if (!sl_span_equal(new, default_of(defaults, key_new))) {
+                return fail_differing(environment, why, key_new, (sluice_span){0}, new);
+            }
+            lines = rest_lines;
+            continue;
         }
         if (!sl_span_equal(old, new)) {
             return fail_differing(environment, why, key_old, old, new);
@@ -218,6 +234,18 @@ sluice_status sl_meta_check_lines(const sl_environment *environment, MDB_txn *tx
     return SLUICE_OK;
 }
 
+sluice_status sl_meta_check_lines(const sl_environment *environment, MDB_txn *txn,
+                                  sluice_span lines, sluice_message *why)
+{
+    sluice_bytes printed = {0};
+    sluice_config defaults;
+    sluice_config_default(&defaults);
+    SLUICE_TRY(sluice_config_state_lines(&defaults, &printed));
+    sluice_status status =
+        compare_lines(environment, txn, lines, (sluice_span){printed.data, printed.size}, why);
+    sl_bytes_fini(&printed);
+    return status;
+}
 sluice_status sl_meta_read_counters(const sl_environment *environment, MDB_txn *txn,
                                     sl_counters *counters, sluice_message *why)
 {
@@ -285,4 +313,28 @@ sluice_status sl_meta_write_checkpoint(const sl_environment *environment, MDB_tx
     memcpy(bytes + SL_SEAL_BYTES + 8, checkpoint.data, checkpoint.size);
     sl_seal_write(bytes, value.mv_size, SL_MAGIC_CHECKPOINT);
     return SLUICE_OK;
+}
+
+sluice_status sl_meta_read_numbers(const sl_environment *environment, MDB_txn *txn,
+                                   sluice_span *numbers, sluice_message *why)
+{
+    *numbers = (sluice_span){0};
+    MDB_val key = key_of("numbers");
+    MDB_val value;
+    int rc = mdb_get(txn, environment->dbi[SL_DB_META], &key, &value);
+    if (rc == 0) {
+        *numbers = sl_span_of_val(&value);
+    }
+    return rc == 0 || rc == MDB_NOTFOUND
+               ? SLUICE_OK
+               : sl_environment_fail(environment, why, rc, "read numbers");
+}
+
+sluice_status sl_meta_write_numbers(const sl_environment *environment, MDB_txn *txn,
+                                    sluice_span numbers, sluice_message *why)
+{
+    MDB_val key = key_of("numbers");
+    MDB_val value = {numbers.size, (void *)(uintptr_t)numbers.data};
+    int rc = mdb_put(txn, environment->dbi[SL_DB_META], &key, &value, 0);
+    return rc == 0 ? SLUICE_OK : sl_environment_fail(environment, why, rc, "write numbers");
 }

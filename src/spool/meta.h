@@ -23,7 +23,8 @@ SLUICE_MUST_USE sluice_status sl_meta_check_format(const sl_environment *environ
                                                    sluice_message *why);
 
 /* CONFIG if the state was made with other lines: names the first key that differs, both values and
- * what to do. Lines are "key: value\n", sorted. */
+ * what to do. Lines are "key: value\n", sorted. A key that the state does not have is younger than
+ * the state, and must have its default. */
 SLUICE_MUST_USE sluice_status sl_meta_check_lines(const sl_environment *environment, MDB_txn *txn,
                                                   sluice_span lines, sluice_message *why);
 
@@ -43,5 +44,11 @@ SLUICE_MUST_USE sluice_status sl_meta_read_checkpoint(const sl_environment *envi
 SLUICE_MUST_USE sluice_status sl_meta_write_checkpoint(const sl_environment *environment,
                                                        MDB_txn *txn, sluice_span checkpoint,
                                                        uint64_t offset, sluice_message *why);
+
+/* Text of the filter's own numbers, lent during the transaction; size 0 if there is none. */
+SLUICE_MUST_USE sluice_status sl_meta_read_numbers(const sl_environment *environment, MDB_txn *txn,
+                                                   sluice_span *numbers, sluice_message *why);
+SLUICE_MUST_USE sluice_status sl_meta_write_numbers(const sl_environment *environment, MDB_txn *txn,
+                                                    sluice_span numbers, sluice_message *why);
 
 #endif

@@ -119,6 +119,16 @@ sluice_status sl_offsets_put_group(const sl_environment *environment, MDB_txn *t
     return SLUICE_OK;
 }
 
+sluice_status sl_offsets_retire_group(const sl_environment *environment, MDB_txn *txn,
+                                      const char *name, sluice_message *why)
+{
+    MDB_val key = {name_bytes(name), (void *)(uintptr_t)name};
+    int rc = mdb_del(txn, environment->dbi[SL_DB_GROUPS], &key, NULL);
+    return rc == 0 || rc == MDB_NOTFOUND
+               ? SLUICE_OK
+               : sl_environment_fail(environment, why, rc, "retire a consumer group");
+}
+
 static const char *group_fault(const MDB_val *key, const MDB_val *value, sl_spool_group *group)
 {
     group->name[0] = '\0';

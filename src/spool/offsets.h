@@ -14,6 +14,11 @@ SLUICE_MUST_USE sluice_status sl_offsets_put_group(const sl_environment *environ
                                                    const sl_spool_group *group,
                                                    sluice_message *why);
 
+/* Deletes a consumer group's progress, if there is any. */
+SLUICE_MUST_USE sluice_status sl_offsets_retire_group(const sl_environment *environment,
+                                                      MDB_txn *txn, const char *name,
+                                                      sluice_message *why);
+
 SLUICE_MUST_USE sluice_status sl_offsets_producers(const sl_environment *environment, MDB_txn *txn,
                                                    sl_spool_producer_visit *visit, void *context,
                                                    sluice_message *why);

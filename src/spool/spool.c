@@ -38,13 +38,13 @@ struct sl_spool {
     sl_counters counters; /* of the last commit; the writing thread's own */
     /* the extent, for any thread */
     atomic_uint_least64_t first_offset, next_offset, log_bytes, deleted_samples, checkpoint_offset,
-        oldest_row, n_dead, n_dead_cut, n_dead_lost;
+        oldest_row, n_dead, n_dead_cut, n_dead_lost, n_dead_dropped;
 };
 
 /* What changes in memory once a transaction is durable. */
 typedef struct outcome {
     sl_counters counters;
-    uint64_t first_offset, log_bytes;
+    uint64_t first_offset, log_bytes, n_dead_there;
 } outcome;
 
 static void publish(sl_spool *spool, const outcome *now)
@@ -59,12 +59,14 @@ static void publish(sl_spool *spool, const outcome *now)
     atomic_store(&spool->n_dead, now->counters.n_dead);
     atomic_store(&spool->n_dead_cut, now->counters.n_dead_cut);
     atomic_store(&spool->n_dead_lost, now->counters.n_dead_lost);
+    atomic_store(&spool->n_dead_dropped, now->counters.n_dead - now->n_dead_there);
 }
 
 static sluice_status measure(const sl_environment *environment, MDB_txn *txn, outcome *now,
                              sluice_message *why)
 {
     SLUICE_TRY(sl_environment_db_bytes(environment, txn, SL_DB_LOG, &now->log_bytes, why));
+    SLUICE_TRY(sl_dead_count(environment, txn, &now->n_dead_there, why));
     return sl_log_first(environment, txn, now->counters.next_offset, &now->first_offset, why);
 }
 
@@ -155,6 +157,7 @@ sl_spool_extent sl_spool_extent_of(const sl_spool *spool)
         .n_dead = atomic_load(&spool->n_dead),
         .n_dead_cut = atomic_load(&spool->n_dead_cut),
         .n_dead_lost = atomic_load(&spool->n_dead_lost),
+        .n_dead_dropped = atomic_load(&spool->n_dead_dropped),
     };
 }
 
@@ -162,7 +165,8 @@ static bool is_nothing(const sl_spool_write *write, const sl_counters *counters)
 {
     return write->n_samples == 0 && write->n_rows == 0 && write->n_producers == 0 &&
            write->n_dead == 0 && write->n_groups == 0 && write->n_forget == 0 &&
-           write->checkpoint.size == 0 && write->oldest_row <= counters->oldest_row;
+           write->n_retired == 0 && !write->drop_dead && write->checkpoint.size == 0 &&
+           write->numbers.size == 0 && write->oldest_row <= counters->oldest_row;
 }
 
 static void assert_row_offsets(const sl_spool_write *write, uint64_t first, uint64_t next)
@@ -184,6 +188,12 @@ static sluice_status put_progress(const sl_environment *environment, MDB_txn *tx
     for (uint32_t i = 0; i < write->n_groups; i++) {
         SLUICE_TRY(sl_offsets_put_group(environment, txn, &write->groups[i], why));
     }
+    for (uint32_t i = 0; i < write->n_retired; i++) {
+        SLUICE_TRY(sl_offsets_retire_group(environment, txn, write->retired[i], why));
+    }
+    if (write->drop_dead) {
+        SLUICE_TRY(sl_dead_drop(environment, txn, why));
+    }
     for (uint32_t i = 0; i < write->n_dead; i++) {
         SLUICE_TRY(sl_dead_append(environment, txn, &write->dead[i], counters, why));
     }
@@ -193,7 +203,8 @@ static sluice_status put_progress(const sl_environment *environment, MDB_txn *tx
                                             write->checkpoint_offset, why));
         counters->checkpoint_offset = write->checkpoint_offset;
     }
-    return SLUICE_OK;
+    return write->numbers.size > 0 ? sl_meta_write_numbers(environment, txn, write->numbers, why)
+                                   : SLUICE_OK;
 }
 
 static sluice_status put_all(const sl_spool *spool, MDB_txn *txn, const sl_spool_write *write,
@@ -349,6 +360,19 @@ sluice_status sl_spool_checkpoint(sl_spool *spool, sluice_bytes *out, uint64_t *
         sl_meta_read_checkpoint(&spool->environment, txn, &checkpoint, checkpoint_offset, why);
     if (status == SLUICE_OK) {
         status = sl_environment_give(&spool->environment, out, checkpoint, why);
+    }
+    mdb_txn_abort(txn);
+    return status;
+}
+
+sluice_status sl_spool_numbers(sl_spool *spool, sluice_bytes *out, sluice_message *why)
+{
+    MDB_txn *txn;
+    SLUICE_TRY(sl_environment_begin(&spool->environment, false, &txn, why));
+    sluice_span numbers;
+    sluice_status status = sl_meta_read_numbers(&spool->environment, txn, &numbers, why);
+    if (status == SLUICE_OK) {
+        status = sl_environment_give(&spool->environment, out, numbers, why);
     }
     mdb_txn_abort(txn);
     return status;

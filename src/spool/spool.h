@@ -27,7 +27,8 @@ typedef struct sl_spool_options {
                                 not of the power, which may then damage all of the state       */
     bool read_only;          /* state ls, explain...: works beside a running filter            */
     sluice_span state_lines; /* sluice_config_state_lines; must equal what the state was made
-                                with, unless read_only: the first differing key is named       */
+                                with, unless read_only: the first differing key is named. A key
+                                that is younger than the state must have its default           */
 } sl_spool_options;
 
 /* sl_spool_open - opens the state in a directory, or makes one.
@@ -59,10 +60,10 @@ typedef struct sl_spool_producer { /* one row of `producers`; counts obey the co
     uint64_t received, kept, flagged, dropped, refused, redelivered;
 } sl_spool_producer;
 
-/* Dead letters are never deleted to make room. Once they take 3/4 of SLUICE_LIMIT_DEAD_BYTES a new
- * letter is kept without its sample (n_dead_cut counts those), once they take all of it a new one
- * is only counted (n_dead_lost): sl_spool_extent shows both, and the log line of a refusal is there
- * besides. */
+/* Dead letters are never deleted to make room, only by hand (drop_dead). Once they take 3/4 of
+ * SLUICE_LIMIT_DEAD_BYTES a new letter is kept without its sample (n_dead_cut counts those), once
+ * they take all of it a new one is only counted (n_dead_lost): sl_spool_extent shows both, and the
+ * log line of a refusal is there besides. */
 typedef struct sl_spool_dead { /* a sample that found no way on                                 */
     int64_t at_us;
     char by[SLUICE_LIMIT_ID_BYTES + 1]; /* producer name, or "group NAME"                         */
@@ -98,8 +99,13 @@ typedef struct sl_spool_write {
     uint32_t n_groups; /* the changed ones                   */
     const uint64_t *forget;
     uint32_t n_forget; /* offsets whose rows are erased      */
+    const char *const *retired;
+    uint32_t n_retired; /* names of consumer groups whose progress is deleted: the log is kept for
+                           them no longer; an unknown name is nothing              */
+    bool drop_dead;     /* deletes the dead letters there are, before `dead` is added */
     sluice_span checkpoint;
     uint64_t checkpoint_offset; /* size 0 = none this time    */
+    sluice_span numbers;        /* the filter's own, for people; size 0 = as they were     */
     uint64_t oldest_row;        /* rows below are out of every window: may be deleted       */
 } sl_spool_write;
 
@@ -129,6 +135,7 @@ typedef struct sl_spool_extent {
     uint64_t n_dead;            /* letters stored, since the state began                        */
     uint64_t n_dead_cut;        /* of those, without their sample because their room is used up */
     uint64_t n_dead_lost;       /* not stored at all for the same reason                        */
+    uint64_t n_dead_dropped;    /* of those stored, deleted by hand since                       */
 } sl_spool_extent;
 sl_spool_extent sl_spool_extent_of(const sl_spool *spool);
 
@@ -156,6 +163,9 @@ SLUICE_MUST_USE sluice_status sl_spool_samples(sl_spool *spool, uint64_t from_of
                                                sluice_message *why);
 SLUICE_MUST_USE sluice_status sl_spool_checkpoint(sl_spool *spool, sluice_bytes *out,
                                                   uint64_t *checkpoint_offset, sluice_message *why);
+/* Appends the last `numbers` written; nothing if there are none. */
+SLUICE_MUST_USE sluice_status sl_spool_numbers(sl_spool *spool, sluice_bytes *out,
+                                               sluice_message *why);
 /* The state_lines that the state was made with. */
 SLUICE_MUST_USE sluice_status sl_spool_state_lines(sl_spool *spool, sluice_bytes *out,
                                                    sluice_message *why);

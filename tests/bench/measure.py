@@ -313,13 +313,36 @@ def memory_line(row):
             f"file pages {row['file'] / MIB:7.1f} MiB")
 
 
+def measure_mixed(results, build, n):
+    """Texts and images together: once with budgets of 1 GiB and a window, once ageing by memory."""
+    windowed, small = run_memory.measure_mixed(build, build, n)
+    lines = [f"{row['received']:,} samples, budget {row['budget'] // MIB} MiB: anonymous {row['anonymous'] / MIB:.1f} MiB; "
+             + "; ".join(f"{name} {one['rows']:,} rows, {one['evicted']:,} evicted, recall "
+                         f"{'-' if one['recall'] is None else round(one['recall'], 4)}"
+                         for name, one in row["counters"].items() if one["rows"])
+             for row in (windowed, small)]
+    lines.append(f"window of {windowed['window']:,}: {windowed['found_inside']:,} of {windowed['inside']:,} near copies inside "
+                 f"found, {windowed['found_outside']} of {windowed['outside']:,} outside; false findings {windowed['wrong']}")
+    lines += [f"by memory, {kind}: {one['found']:,} found, the farthest {one['farthest_found']:,} back; {one['not_found']:,} "
+              f"not, the nearest {one['nearest_not_found']}" for kind, one in small["reach"].items()]
+    results.add("All kinds together", f"tests/bench/run_memory.py build/release build/release mixed {n}", lines,
+                "Seven texts to three JPEGs, every tenth sample a near copy.")
+    for row in (windowed, small):
+        results.ask(f"RSS of filter, all kinds, budget {row['budget'] // MIB} MiB", round(row["budget"] * 1.05 / MIB + 13, 1),
+                    (row["anonymous"] + row["file"]) / MIB, "MiB", least=False,
+                    note="asked: budget + 5 % + 2 MiB of its own + 11 MiB of program text")
+    results.ask("near copies outside the window found, and false findings", 0,
+                windowed["found_outside"] + windowed["wrong"] + small["wrong"], "samples", least=False)
+    results.ask("near copies inside the window found", .999, windowed["found_inside"] / windowed["inside"], "share")
+
+
 def measure_memory(results, build, n):
     got = run_memory.measure(build, build, n)
     lines = [memory_line(row) for row in got["memory"]]
     results.add("Resident memory beside the budget", f"tests/bench/run_memory.py build/release build/release {n}",
                 lines, "budget = duplicate.exact.memory + duplicate.text.memory. In `run`, file pages are the mapped "
                 "log: the page cache, given back when anybody needs the room. What `run` needs beyond the budget: "
-                "32 MiB, 448 bytes a sample of the messages in flight (64 messages of 4,096 at most: 112 MiB), and "
+                "32 MiB, 776 bytes a sample of the messages in flight (64 messages of 4,096 at most: 194 MiB), and "
                 "2 x their bytes (64 MiB at most).")
     full = [row for row in got["memory"] if row["received"] > n * 0.9]
     for row in full:
@@ -332,6 +355,7 @@ def measure_memory(results, build, n):
     results.ask(f"anonymous memory of run at {running['received']:,} documents, budget {default // MIB} MiB",
                 round(default * 1.05 / MIB + 32, 1), running["anonymous"] / MIB, "MiB", least=False,
                 note="asked: budget + 5 % + 32 MiB")
+    measure_mixed(results, build, n // 10)
     plain, copies = got["window"]
     lines = [f"{row['distinct']:,} distinct, {row['copies']:,} copies of the first: {row['dropped_in_stream']:,} "
              f"dropped, the newest {row['known']:,} texts are still known, {row['known_beyond']} beyond"

@@ -1,6 +1,7 @@
 """run_memory.py - resident memory of `sluice filter` and `sluice run` beside their budgets; the window.
 
 usage: python3 tests/bench/run_memory.py BUILD [FOLDER [N_DOCUMENTS]]
+       python3 tests/bench/run_memory.py BUILD FOLDER mixed [N_SAMPLES]
 
 Anonymous memory (RssAnon) is what counts: it is the program's own. File pages (RssFile) are the
 program text and, in `run`, the mapped log, which the system takes back whenever it wants the room.
@@ -100,6 +101,79 @@ def reach(build, folder, n, n_copies, budget):
             "seconds": summary["seconds"]}
 
 
+# --- all kinds together: the budgets of all methods, ageing by window and by memory ---
+
+MIXED = {"exact": 64, "text": 640, "image": 320}  # MiB, 1 GiB in all
+MIXED_SMALL = {"exact": 8, "text": 64, "image": 8}
+
+
+def kind_of(record):
+    return "image" if record["source"] == "pictures" else "text"
+
+
+def judge_mixed(verdicts, window):
+    """What became of the copies of bench_mixed: by distance in the log where there is a window, else by
+    how many samples of the same kind were kept since."""
+    kept, place, found, lost, wrong = {"text": 0, "image": 0}, {}, [], [], 0
+    inside = outside = found_inside = found_outside = 0
+    for i, line in enumerate(open(verdicts, "rb")):
+        record = json.loads(line)
+        identity, _, of = record["id"].partition("=")
+        kind, duplicate = kind_of(record), record["duplicate"]
+        if not of:
+            wrong += duplicate is not None  # a distinct sample is nobody's duplicate
+        elif window:
+            near = i - int(of) <= window
+            inside, outside = inside + near, outside + (not near)
+            found_inside += near and duplicate is not None and duplicate["of"] == f"I{of}"
+            found_outside += not near and duplicate is not None
+        else:
+            rank = kept[kind] - place[f"I{of}"]
+            (found if duplicate is not None and duplicate["of"] == f"I{of}" else lost).append((kind, rank))
+        wrong += bool(of) and duplicate is not None and duplicate["of"] != f"I{of}"
+        if record["decision"] == "keep":
+            place[identity if not of else record["id"]] = kept[kind]
+            kept[kind] += 1
+    if window:
+        return {"inside": inside, "found_inside": found_inside, "outside": outside,
+                "found_outside": found_outside, "wrong": wrong}
+    reach = {}
+    for kind in kept:
+        far = [rank for k, rank in found if k == kind]
+        near = [rank for k, rank in lost if k == kind]
+        reach[kind] = {"found": len(far), "not_found": len(near), "farthest_found": max(far, default=0),
+                       "nearest_not_found": min(near, default=None), "kept": kept[kind]}
+    return {"reach": reach, "wrong": wrong}
+
+
+def filter_mixed(build, folder, n, budgets, window, distance):
+    """bench_mixed into sluice filter; `distance` parts the copies of bench_mixed in two."""
+    with tempfile.TemporaryDirectory(dir=folder) as inside:
+        verdicts = os.path.join(inside, "verdicts.jsonl")
+        words = [os.path.join(build, "sluice"), "filter", "--format", "pb", "--json", "-o", "/dev/null",
+                 "--verdicts", verdicts, "--set", f"duplicate.window.samples={window}"]
+        for method, mib in budgets.items():
+            words += ["--set", f"duplicate.{method}.memory={mib}MiB"]
+        maker = subprocess.Popen([os.path.join(build, "tests/bench_mixed"), str(n), str(distance)],
+                                 stdout=subprocess.PIPE)
+        one = subprocess.Popen(words, stdin=maker.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        maker.stdout.close()
+        watch = Watch(one.pid)
+        out, err = one.communicate()
+        took = watch.stop()
+        if one.returncode != 0 or maker.wait() != 0:
+            raise RuntimeError(f"sluice filter: {err.decode()}")
+        summary = json.loads(out)
+        judged = judge_mixed(verdicts, window)
+    return {"received": summary["received"], "seconds": summary["seconds"], "counters": summary["counters"],
+            "budget": sum(budgets.values()) * MIB, "window": window, **took, **judged}
+
+
+def measure_mixed(build, folder, n=1_000_000):
+    return [filter_mixed(build, folder, n, MIXED, n * 2 // 5, n * 2 // 5),
+            filter_mixed(build, folder, n, MIXED_SMALL, 0, n // 10)]
+
+
 def measure(build, folder, n=10_000_000):
     memory = [
         filter_documents(build, (n // 50,), LEAST),
@@ -119,6 +193,10 @@ def measure(build, folder, n=10_000_000):
 
 
 if __name__ == "__main__":
+    if len(sys.argv) in (4, 5) and sys.argv[3] == "mixed":
+        n_mixed = int(float(sys.argv[4])) if len(sys.argv) == 5 else 1_000_000
+        print(json.dumps(measure_mixed(sys.argv[1], sys.argv[2], n_mixed), indent=1))
+        sys.exit(0)
     if len(sys.argv) not in (2, 3, 4):
         sys.exit(__doc__)
     number = int(float(sys.argv[3])) if len(sys.argv) == 4 else 10_000_000

@@ -129,7 +129,7 @@ def test_send_nobody_there_is_a_temporary_failure(tmp_path):
 @pytest.mark.parametrize("words", [["send", "--batch", "0"], ["send", "--batch", "4097"], ["send", "--nonsense"],
                                    ["send", "--to"], ["recv", "-n", "x"], ["recv", "--all", "--group", "g"],
                                    ["recv", "--timeout", "0"], ["explain"], ["state"], ["state", "nonsense"],
-                                   ["explain", "a", "--state", "x", "--verdicts", "y"], ["state", "forget", "a"],
+                                   ["explain", "a", "--state", "x", "--verdicts", "y"], ["state", "forget"],
                                    ["state", "ls", "--show", "1"], ["keygen", "--rights", "fly"],
                                    ["keygen", "-o", "a b.key"]])
 def test_wrong_words_are_a_usage_error(words):

@@ -435,6 +435,12 @@ class Check(Case):
         self.assertTrue(large["good"])
         self.assertGreater(large["text"]["rows"], 4 * small["text"]["rows"])
         self.assertGreater(large["restart_seconds"], 0)
+        self.assertEqual(large["memory"], sum(large[method]["memory"] for method in ("exact", "text", "image")))
+        for method in ("exact", "text", "image"):
+            self.assertIn(method, out)
+            by_id = large[method]["rows_by_id_bytes"]
+            self.assertTrue(by_id["16"] > by_id["32"] > by_id["64"] > 0)
+            self.assertEqual(by_id["32"], large[method]["rows"])
 
     def test_listeners_beyond_loopback_need_keys_or_a_word(self):
         done = self.sluice("check", "--set", "listen.ingest=tcp://*:5570", code=78)

@@ -1,8 +1,10 @@
 """harness.py - a running filter as a process, and the wire spoken by hand, for tests."""
 
+import fcntl
 import importlib
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -39,10 +41,25 @@ Sample, Batch, Annotation = sample_pb.Sample, sample_pb.Batch, annotation_pb.Ann
 ToFilter, FromFilter, Error = session_pb.ToFilter, session_pb.FromFilter, session_pb.Error
 
 
+PORTS = []  # lock files of the ports that this process was given, held until its end
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on and that no other test run is given while this one lives. Below the range from
+    which the system takes ports for connections: one that it proposes may be gone before a filter listens on it."""
+    folder = pathlib.Path(tempfile.gettempdir()) / f"sluice-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    while True:
+        port = random.randrange(10000, 32768)
+        lock = open(folder / str(port), "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+            PORTS.append(lock)
+            return port
+        except OSError:
+            lock.close()
 
 
 def sample(identity, text, source="s", **more):

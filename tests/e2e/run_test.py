@@ -153,12 +153,12 @@ def test_groups_lease_commit_and_redeliver(running):
         for n in range(0, 40, 10):
             producer.put_acknowledged(n, samples[n:n + 10])
         get = dict(group="g", after_commits=True, max_bytes=1500)
-        _, first, body_one = one.fetch(**get, lease_ms=300)
+        _, first, body_one = one.fetch(**get, lease_ms=1000)
         _, second, body_two = two.fetch(**get, lease_ms=60000)
         assert first.next_offset == second.first_offset and first.delivery == second.delivery == 1
         kind, committed, _ = two.commit("g", second.first_offset, second.next_offset)
         assert (kind, committed.floor_offset) == ("committed", 0)
-        time.sleep(0.4)
+        time.sleep(1.2)
         _, again, body_again = two.fetch(**get)
         assert (again.first_offset, again.delivery) == (0, 2) and body_again == body_one
         kind, error, _ = one.commit("g", first.first_offset, first.next_offset)
@@ -255,7 +255,11 @@ def test_sigterm_drains_what_was_taken(tmp_path):
                 told = ack.next_sequence
                 if told == 1000:
                     break
-                kind, ack, _ = producer.receive()
+                try:
+                    kind, ack, _ = producer.receive()
+                except zmq.Again:  # what comes when it is over is not read any more, and not answered
+                    assert one.process.wait(30) == 0
+                    break
             assert kind == "ack" or error_name(ack) == "SHUTTING_DOWN"
         assert one.process.wait(30) == 0
         one.start()

@@ -38,3 +38,17 @@ def test_influence_of_an_earlier_checkpoint_goes_on(tmp_path):
     assert done.returncode == 0, done.stderr
     scores = [json.loads(line)["influence"] for line in open(tmp_path / "verdicts")]
     assert all(s["state"] == "live" and s["toward"]["r"] is not None for s in scores)
+@pytest.mark.parametrize("name", STATES)
+def test_state_without_the_keys_of_later_versions_goes_on_with_their_defaults(tmp_path, name):
+    """The state was made before keys that came since: their defaults are what it was made with. Another value of a key
+    that it has is refused (tests/unit/spool_environment_test.c: of one that it has not, too)."""
+    state = tmp_path / name
+    shutil.copytree(ROOT / "tests" / "data" / name, state)
+    command = [SLUICE, "filter", "--state", state, "-o", "/dev/null", "--json", "-"]
+    line = '{"id": "new", "text": "a text of its own"}\n'
+    for more, code in ((["--set", "duplicate.image.min_quality=49"], 78), ([], 0)):
+        done = subprocess.run([*command, *more], input=line, capture_output=True, text=True)
+        assert done.returncode == code, (more, done.stdout, done.stderr)
+        assert code == 0 or "duplicate.image.min_quality: " in done.stderr and "says 49" in done.stderr
+    done = subprocess.run([SLUICE, "state", "verify", "--state", state], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -158,6 +158,58 @@ static void test_engine_match_is_dropped_and_names_the_representative(void **sta
     assert_true(sample->match.similarity >= 0.5F && sample->match.similarity < 1.0F);
 }
 
+static sluice_sample *run_restored(fixture *f, const char *id, const char *text)
+{
+    sl_bytes_clear(&f->bytes);
+    add_sample(f, id, text);
+    assert_int_equal(
+        sluice_batch_decode(f->batch, (sluice_span){f->bytes.data, f->bytes.size}, NULL),
+        SLUICE_OK);
+    assert_int_equal(sluice_batch_features(f->batch, &f->config), SLUICE_OK);
+    f->batch->samples[0].i_producer = 7;
+    f->batch->samples[0].restored = true;
+    sluice_engine_run(f->engine, f->batch);
+    assert_valid(f);
+    return f->batch->samples;
+}
+
+static void test_engine_restored_sample_is_kept_whatever_is_found_and_represents(void **state)
+{
+    fixture *f = *state;
+    run_one(f, "a", "the quick brown fox jumps over the lazy dog");
+    run_one(f, "b", "the quick brown fox jumps over the lazy dog");
+    sluice_sample *sample = run_restored(f, "b", "the quick brown fox jumps over the lazy dog");
+    assert_int_equal(sample->offset, 2);
+    assert_int_equal(sample->verdict.decision, SLUICE_KEEP);
+    assert_int_equal(sample->verdict.n_reasons, 1);
+    assert_string_equal(sample->verdict.reasons[0], "restored");
+    assert_true(sl_span_equal(sample->match.of_id, sl_span_of("a")));
+    assert_true(sluice_engine_forget(f->engine, 0));
+    sample = run_one(f, "c", "the quick brown fox jumps over the lazy dog");
+    assert_int_equal(sample->verdict.decision, SLUICE_DROP);
+    assert_true(sl_span_equal(sample->match.of_id, sl_span_of("b")));
+    sample = run_restored(f, "b", "the quick brown fox jumps over the lazy dog");
+    assert_true(sample->match.redelivered); /* once is enough */
+}
+
+static void test_engine_all_findings_change_no_verdict(void **state)
+{
+    fixture *f = *state;
+    for (int all = 0; all < 2; all++) {
+        f->config.duplicate.all_findings = all;
+        reopen(f);
+        run_one(f, "a", "the quick brown fox jumps over the lazy dog");
+        sluice_sample *sample = run_one(f, "b", "the quick brown fox jumps over the lazy dog");
+        assert_int_equal(sample->verdict.decision, SLUICE_DROP);
+        assert_int_equal(sample->match.method, SLUICE_METHOD_EXACT);
+        assert_int_equal(sample->match.n_also, all);
+        if (all) {
+            assert_int_equal(sample->match.also[0].method, SLUICE_METHOD_TEXT);
+            assert_true(sl_span_equal(sample->match.also[0].of_id, sl_span_of("a")));
+        }
+    }
+}
+
 static void test_engine_dropped_sample_represents_nothing(void **state)
 {
     fixture *f = *state;
@@ -325,6 +377,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_engine_new_sample_is_kept_and_gets_the_next_offset),
         TEST(test_engine_match_is_dropped_and_names_the_representative),
+        TEST(test_engine_restored_sample_is_kept_whatever_is_found_and_represents),
+        TEST(test_engine_all_findings_change_no_verdict),
         TEST(test_engine_dropped_sample_represents_nothing),
         TEST(test_engine_same_producer_id_and_content_is_redelivered),
         TEST(test_engine_same_id_and_content_of_another_producer_is_a_duplicate),

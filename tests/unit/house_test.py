@@ -13,7 +13,7 @@ SRC = ROOT / "src"
 STAGES = ["decode", "features", "duplicate", "influence", "decide"]
 SERVICES = ["wire", "spool", "watch", "ingest", "egress"]
 BASE = ["status", "arena", "rng", "quantile", "bytes", "nearest"]
-SHARED = ["record", "log", "ring", "job", "fault"]  # between the services
+SHARED = ["record", "log", "ring", "job", "fault", "counters"]  # between the services
 
 # Foreign headers and who may include them; what is not named here is nobody's.
 FOREIGN = {

@@ -231,6 +231,41 @@ static void test_json_every_decision_and_method_survives_the_wire(void **state)
     }
 }
 
+static void test_json_all_findings_survive_the_wire_and_none_leave_no_trace(void **state)
+{
+    (void)state;
+    sluice_sample sample = first_hop();
+    const sluice_finding also[SLUICE_LIMIT_ALSO] = {
+        {SLUICE_METHOD_TEXT, 0.5f, sl_span_of("t\"1"), sl_span_of("")},
+        {SLUICE_METHOD_IMAGE, 0.75f, sl_span_of("i1"), sl_span_of("shop")},
+        {SLUICE_METHOD_EMBEDDING, 1, sl_span_of("e1"), sl_span_of("shop")}};
+    sample.match.method = SLUICE_METHOD_EXACT;
+    sample.match.similarity = 1;
+    sample.match.also = also;
+    for (sample.match.n_also = 1; sample.match.n_also <= SLUICE_LIMIT_ALSO; sample.match.n_also++) {
+        assert_survives_the_wire(&sample);
+    }
+    sample.match.n_also = 2;
+    assert_json(&sample,
+                "{\"id\": \"a1\", \"source\": \"shop/é\", \"offset\": 17, \"decision\": \"drop\", "
+                "\"reasons\": [\"duplicate\"], \"weight\": 1.0, \"duplicate\": {\"of\": \"a0\", "
+                "\"of_source\": \"shop/é\", \"similarity\": 1.0, \"method\": \"exact\", \"also\": "
+                "[{\"of\": \"t\\\"1\", \"of_source\": \"\", \"similarity\": 0.5, \"method\": "
+                "\"text\"}, {\"of\": \"i1\", \"of_source\": \"shop\", \"similarity\": 0.75, "
+                "\"method\": \"image\"}]}, \"influence\": null}");
+    sample.match.redelivered = true; /* no duplicate of itself, by no method */
+    assert_survives_the_wire(&sample);
+    sample.match.redelivered = false;
+    sluice_bytes with = {0}, without = {0};
+    sample.match.n_also = 0;
+    wire_check(sl_record_annotate(&sample, &with));
+    sample.match.also = NULL;
+    wire_check(sl_record_annotate(&sample, &without));
+    assert_true(sl_span_equal(wire_span(&with), wire_span(&without)));
+    sl_bytes_fini(&with);
+    sl_bytes_fini(&without);
+}
+
 static void test_json_eight_reasons_survive_the_wire(void **state)
 {
     (void)state;
@@ -544,6 +579,7 @@ int main(void)
         cmocka_unit_test(test_json_refused_sample_has_no_offset_and_no_objects),
         cmocka_unit_test(test_json_redelivered_sample_is_no_duplicate_of_itself),
         cmocka_unit_test(test_json_every_decision_and_method_survives_the_wire),
+        cmocka_unit_test(test_json_all_findings_survive_the_wire_and_none_leave_no_trace),
         cmocka_unit_test(test_json_eight_reasons_survive_the_wire),
         cmocka_unit_test(test_json_strings_are_escaped_and_repaired),
         cmocka_unit_test(test_json_id_of_a_refused_sample_is_cut_to_its_limit),

@@ -127,6 +127,29 @@ static void test_dead_letters_beyond_their_room_lose_the_sample_then_are_counted
     verify_ok(s);
 }
 
+static void test_dead_letters_dropped_make_room_and_stay_counted(void **state)
+{
+    spool_state *s = *state;
+    sl_spool_dead dead = make_letter(SLUICE_LIMIT_DEAD_WIRE_BYTES);
+    append_letters(s, &dead, 256);
+    assert_true(sl_spool_extent_of(s->spool).n_dead_cut > 0);
+    append_ok(s, &(sl_spool_write){.drop_dead = true});
+    verify_ok(s);
+    assert_int_equal(letters_of(s).n, 0);
+    assert_int_equal(sl_spool_extent_of(s->spool).n_dead_dropped, 256);
+    uint64_t n_cut = sl_spool_extent_of(s->spool).n_dead_cut;
+    sl_spool_write both = {.drop_dead = true, .dead = &dead, .n_dead = 1};
+    append_ok(s, &both);
+    append_letters(s, &dead, 1);
+    reopen_state(s);
+    sl_spool_extent extent = sl_spool_extent_of(s->spool);
+    assert_int_equal(letters_of(s).n, 2);
+    assert_int_equal(extent.n_dead, 258);
+    assert_int_equal(extent.n_dead_dropped, 256);
+    assert_int_equal(extent.n_dead_cut, n_cut); /* there was room */
+    verify_ok(s);
+}
+
 #define STATE_TEST(f) cmocka_unit_test_setup_teardown(f, setup_state, teardown_state)
 
 int main(void)
@@ -136,6 +159,7 @@ int main(void)
         STATE_TEST(test_dead_letter_with_longest_texts_and_no_sample_comes_back),
         STATE_TEST(test_dead_letter_at_the_limit_is_whole_and_one_byte_more_is_cut),
         STATE_TEST(test_dead_letters_beyond_their_room_lose_the_sample_then_are_counted),
+        STATE_TEST(test_dead_letters_dropped_make_room_and_stay_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -194,6 +194,23 @@ static void test_open_with_other_lines_names_the_first_difference(void **state)
     open_state(s);
 }
 
+/* Keys that a state does not know were not there when it was made: their defaults are what it was
+ * made with. */
+static void test_open_with_a_younger_key_takes_its_default_alone(void **state)
+{
+    spool_state *s = *state;
+    s->options.state_lines = sl_span_of("duplicate.enabled: true\nzeal: 3\n");
+    open_state(s);
+    sl_spool_close(&s->spool);
+    s->options.state_lines = sl_span_of("duplicate.enabled: true\nseed: 1\nzeal: 3\n");
+    open_state(s);
+    sl_spool_close(&s->spool);
+    s->options.state_lines = sl_span_of("duplicate.enabled: true\nseed: 2\nzeal: 3\n");
+    assert_refused(s, SLUICE_E_CONFIG, "made with seed: (absent) and the configuration says 2");
+    s->options.state_lines = sl_span_of("duplicate.enabled: true\nseed: 1\nzeal: 4\n");
+    assert_refused(s, SLUICE_E_CONFIG, "made with zeal: 3 and the configuration says 4");
+}
+
 /* Runs `child` in a process of its own until the test closes the pipe; its exit code comes back. */
 typedef struct companion {
     pid_t pid;
@@ -395,6 +412,7 @@ int main(void)
         OPEN_TEST(test_open_of_an_lmdb_file_of_others_is_refused),
         OPEN_TEST(test_open_of_a_newer_format_names_both_numbers),
         OPEN_TEST(test_open_of_an_unreadable_format_is_refused),
+        OPEN_TEST(test_open_with_a_younger_key_takes_its_default_alone),
         OPEN_TEST(test_open_with_other_lines_names_the_first_difference),
         OPEN_TEST(test_open_by_a_second_writer_names_the_first),
         OPEN_TEST(test_open_after_the_writer_was_killed_works),

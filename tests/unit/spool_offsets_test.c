@@ -156,6 +156,24 @@ static void test_groups_at_the_limit_are_stored_and_one_more_is_refused(void **s
     assert_int_equal(n_seen, SLUICE_LIMIT_CONSUMER_GROUPS);
 }
 
+static void test_group_that_is_retired_is_gone_and_makes_room_for_another(void **state)
+{
+    spool_state *s = *state;
+    char name[16];
+    for (int i = 0; i < SLUICE_LIMIT_CONSUMER_GROUPS; i++) {
+        snprintf(name, sizeof name, "g%d", i);
+        put_floor(s, name, 0);
+    }
+    const char *retired[] = {"g3", "unknown"};
+    sl_spool_group group = {.name = "more"};
+    append_ok(s, &(sl_spool_write){.retired = retired, .n_retired = 2});
+    append_ok(s, &(sl_spool_write){.groups = &group, .n_groups = 1});
+    reopen_state(s);
+    assert_int_equal(sl_spool_groups(s->spool, see_group, NULL, &s->why), SLUICE_OK);
+    assert_int_equal(n_seen, SLUICE_LIMIT_CONSUMER_GROUPS);
+    verify_ok(s);
+}
+
 static void test_ranges_that_touch_or_overlap_are_unsound(void **state)
 {
     (void)state;
@@ -188,6 +206,7 @@ int main(void)
         STATE_TEST(test_group_with_all_its_ranges_comes_back_as_it_was),
         STATE_TEST(test_verify_finds_a_group_ahead_of_the_log),
         STATE_TEST(test_groups_at_the_limit_are_stored_and_one_more_is_refused),
+        STATE_TEST(test_group_that_is_retired_is_gone_and_makes_room_for_another),
         cmocka_unit_test(test_ranges_that_touch_or_overlap_are_unsound),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,136 @@
+/* state_change.c - what a person may change in a state: forget, retire a group, drop dead letters.
+ *
+ *   read only: what is there under that name?  -->  as its writer: one transaction  -->  said
+ *
+ * Why the lock of the state decides: a running filter holds the index and the groups in memory, so
+ * a change behind its back would be undone or, worse, half seen.
+ * Why the room of the log is raised for the change: retention runs in every transaction, and the
+ * filter's own spool.max_bytes may be larger than what is configured here. */
+#include "command/state_change.h"
+
+#include "bytes.h"
+#include "duplicate/durable.h"
+#include "spool/spool.h"
+#include "command/state_writer.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- forget --- */
+
+typedef struct rows_of_id {
+    const char *id;
+    sluice_bytes offsets; /* u64 each */
+    uint32_t n;
+    sluice_status status;
+} rows_of_id;
+
+static bool visit_row(void *context, uint64_t offset, sluice_span row)
+{
+    rows_of_id *rows = context;
+    sluice_sample sample;
+    sl_durable_from from;
+    if (sl_durable_read(row, &sample, &from) == SLUICE_OK &&
+        sl_span_equal(sample.id, sl_span_of(rows->id))) {
+        rows->status = sl_bytes_append(&rows->offsets, &offset, sizeof offset);
+        rows->n++;
+    }
+    return rows->status == SLUICE_OK;
+}
+
+static sluice_status forget_rows(sl_state_change *change, sl_spool *spool, const rows_of_id *rows,
+                                 sluice_message *why)
+{
+    if (rows->n == 0) {
+        return sluice_fail(why, SLUICE_E_IO,
+                           "nothing is remembered of a sample \"%s\": it was not kept, has aged "
+                           "out, or was forgotten before",
+                           change->name);
+    }
+    const uint64_t *offsets = (const uint64_t *)(const void *)rows->offsets.data;
+    SLUICE_TRY(
+        sl_spool_append(spool, &(sl_spool_write){.forget = offsets, .n_forget = rows->n}, why));
+    if (change->json) {
+        printf("{\"forgotten\": %u}\n", rows->n);
+        return SLUICE_OK;
+    }
+    for (uint32_t i = 0; i < rows->n; i++) {
+        printf("forgotten: \"%s\", kept at offset %" PRIu64 "; it represents no longer\n",
+               change->name, offsets[i]);
+    }
+    return SLUICE_OK;
+}
+
+sluice_status sl_state_forget(sl_state_change *change, sluice_message *why)
+{
+    sl_spool *spool = NULL;
+    SLUICE_TRY(sl_state_write(change, &spool, why));
+    rows_of_id rows = {.id = change->name};
+    sluice_status status = sl_spool_rows(spool, visit_row, &rows, why);
+    status = status == SLUICE_OK ? rows.status : status;
+    if (status == SLUICE_OK) {
+        status = forget_rows(change, spool, &rows, why);
+    }
+    sl_bytes_fini(&rows.offsets);
+    sl_spool_close(&spool);
+    return status;
+}
+
+/* --- retire --- */
+
+typedef struct wanted_group {
+    const char *name;
+    bool found;
+    uint64_t floor;
+} wanted_group;
+
+static bool visit_group(void *context, const sl_spool_group *group)
+{
+    wanted_group *wanted = context;
+    wanted->found = strcmp(group->name, wanted->name) == 0;
+    wanted->floor = group->floor;
+    return !wanted->found;
+}
+
+sluice_status sl_state_retire(sl_state_change *change, sluice_message *why)
+{
+    sl_spool *spool = NULL;
+    SLUICE_TRY(sl_state_write(change, &spool, why));
+    wanted_group wanted = {.name = change->name};
+    sluice_status status = sl_spool_groups(spool, visit_group, &wanted, why);
+    if (status == SLUICE_OK && !wanted.found) {
+        status = sluice_fail(why, SLUICE_E_IO, "there is no consumer group \"%s\"", change->name);
+    }
+    if (status == SLUICE_OK) {
+        const sl_spool_write write = {.retired = &change->name, .n_retired = 1};
+        status = sl_spool_append(spool, &write, why);
+    }
+    if (status == SLUICE_OK && change->json) {
+        printf("{\"retired\": true, \"floor_offset\": %" PRIu64 "}\n", wanted.floor);
+    } else if (status == SLUICE_OK) {
+        printf("retired: consumer group \"%s\", which had committed up to offset %" PRIu64
+               "; the log is kept for it no longer, and a fetch by this name begins anew\n",
+               change->name, wanted.floor);
+    }
+    sl_spool_close(&spool);
+    return status;
+}
+
+/* --- dead letters --- */
+
+sluice_status sl_state_drop_dead(sl_state_change *change, sluice_message *why)
+{
+    sl_spool *spool = NULL;
+    SLUICE_TRY(sl_state_write(change, &spool, why));
+    sl_spool_extent extent = sl_spool_extent_of(spool);
+    uint64_t n = extent.n_dead - extent.n_dead_dropped;
+    sluice_status status = sl_spool_append(spool, &(sl_spool_write){.drop_dead = n > 0}, why);
+    if (status == SLUICE_OK) {
+        printf(change->json ? "{\"dropped\": %" PRIu64 "}\n" : "%" PRIu64 " dead letters dropped\n",
+               n);
+    }
+    sl_spool_close(&spool);
+    return status;
+}

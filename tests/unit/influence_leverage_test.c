@@ -57,16 +57,17 @@ static void test_leverage_in_an_old_basis_follows_the_variances(void **state)
 {
     (void)state;
     static const double variance[D] = {0.02, 0.02, 0.04, 0.01};
-    static const float along_second[D] = {0.85F, 0.4F, 0.2F, 0};
+    static const float apart[D] = {0.9F, 0.4F, 0.2F, 0};
     for (int follow = 0; follow < 2; follow++) {
         sl_leverage leverage;
         open_new(&leverage, follow != 0);
         put(&leverage, variance, 0.85, 0.4);
         sl_leverage_freeze(&leverage, 0.01, false);
         assert_true(leverage.left_over <= 0);
-        const double have = score(&leverage, along_second);
-        const double want = 0.04 / 0.04 / D; /* the third direction varies four times as much now */
-        assert_true(follow == 0 || fabs(have - want) < 0.1 * want);
+        const double have = score(&leverage, apart);
+        /* The third direction varies four times as much now. */
+        const double want = (0.05 * 0.05 / 0.02 + 0.2 * 0.2 / 0.04) / D;
+        assert_true((fabs(have - want) < 0.1 * want) == (follow != 0));
         sl_leverage_close(&leverage);
     }
 }

@@ -173,7 +173,7 @@ static sluice_status change_state(reference_options *options, sluice_span set, s
     SLUICE_TRY(sluice_engine_open(&options->config, &engine, why));
     sluice_status status = sl_references_load(&options->config, engine, why);
     if (status == SLUICE_OK) {
-        status = sl_journal_open(&options->config, engine, &journal, &arrived_us, why);
+        status = sl_journal_open(&options->config, engine, "filter", &journal, &arrived_us, why);
     }
     if (status == SLUICE_OK) {
         status = change_engine(options, set, engine, journal, why);

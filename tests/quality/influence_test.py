@@ -274,3 +274,16 @@ def test_leverage_between_refreshes_agrees_with_the_exact_covariance(d):
         r = spearman(have[block * 256:(block + 1) * 256], exact)
         print(f"d = {d}, block {block}: leverage beside the exact one {r:.3f}")
         assert r >= 0.92
+
+
+def test_views_beyond_1024_dimensions_score_like_the_short_ones_they_are_made_of():
+    """The seeded projection to 512 keeps angles within 1 / sqrt(512); what follows from them is kept accordingly."""
+    views = reduced(views_of(PACKS[0]), 32)[:1200]
+    turn = numpy.linalg.qr(numpy.random.default_rng(9).normal(size=(1100, 32)))[0]
+    short = run_filter(views, [views[:100]], influence__expert__warmup=512)
+    long = run_filter(views @ turn.T, [views[:100] @ turn.T], influence__expert__warmup=512)
+    for names, least in ((("loss",), 0.97), (("self",), 0.95), (("toward", "ref0"), 0.9)):
+        a, b = (column(scores, *names)[512:] for scores in (short, long))
+        r = spearman(a, b)
+        print(f"1,100 dimensions beside 32, {'.'.join(names)}: {r:.3f}")
+        assert r >= least

@@ -13,13 +13,14 @@
 #include "bytes.h"
 #include "decide/decide.h"
 #include "decide/portfolio.h"
+#include "decode/attributes.h"
 #include "duplicate/duplicate.h"
 #include "influence/influence.h"
 
 #include <stdlib.h>
 
 #define CHECKPOINT_MAGIC   UINT32_C(0x50434c53) /* "SLCP" */
-#define CHECKPOINT_VERSION 2                    /* 1: no influence */
+#define CHECKPOINT_VERSION 3                    /* 1: no influence; 2: no decide */
 #define SLICE_SAMPLES      64                   /* offsets that are scored at once */
 #define PREFETCH_SAMPLES   8 /* ahead of the probe: their lines are on their way at once */
 
@@ -28,6 +29,9 @@ struct sluice_engine {
     sl_duplicate *duplicate;
     sl_portfolio *portfolio;
     sl_influence *influence;
+    sl_decide *decide;
+    sl_decide *next_decide; /* from the next block on; NULL: no change waits */
+    uint64_t changed_at;
     uint64_t next_offset;
     uint64_t rows_end; /* samples below are remembered by their rows, or forgotten */
 };
@@ -48,10 +52,14 @@ sluice_status sluice_engine_open(const sluice_config *config, sluice_engine **ou
     if (status == SLUICE_OK) {
         status = sl_influence_open(config, &engine->influence, why);
     }
+    if (status == SLUICE_OK) {
+        status = sl_decide_open(config, &engine->decide, why);
+    }
     if (status != SLUICE_OK) {
         sluice_engine_close(&engine);
         return status;
     }
+    engine->changed_at = UINT64_MAX;
     *out = engine;
     return SLUICE_OK;
 }
@@ -62,6 +70,8 @@ void sluice_engine_close(sluice_engine **engine_p)
         sl_duplicate_close(&(*engine_p)->duplicate);
         sl_portfolio_close(&(*engine_p)->portfolio);
         sl_influence_close(&(*engine_p)->influence);
+        sl_decide_close(&(*engine_p)->decide);
+        sl_decide_close(&(*engine_p)->next_decide);
         free(*engine_p);
         *engine_p = NULL;
     }
@@ -70,6 +80,33 @@ void sluice_engine_close(sluice_engine **engine_p)
 void sluice_engine_touch(sluice_engine *engine)
 {
     sl_duplicate_touch(engine->duplicate);
+}
+
+/* What the rules may speak of; a sample's attributes are looked for only if they do. */
+static sl_facts facts_of(const sluice_engine *engine, const sluice_sample *sample,
+                         sluice_span attribute[SL_NAMES_ATTRIBUTES])
+{
+    const sl_names *names = sl_decide_names(engine->decide);
+    if (names->n_attributes > 0) {
+        const char *name[SL_NAMES_ATTRIBUTES];
+        for (uint32_t i = 0; i < names->n_attributes; i++) {
+            name[i] = names->attribute[i];
+        }
+        sl_attributes_find(sample->wire, name, names->n_attributes, attribute);
+    }
+    return (sl_facts){sample, attribute};
+}
+
+/* Reasons are lent by a policy that may be replaced while the batch is on its way to the disk. */
+static void copy_reasons(sl_arena *arena, sluice_verdict *verdict)
+{
+    for (uint32_t i = 0; i < verdict->n_reasons; i++) {
+        size_t size = strlen(verdict->reasons[i]) + 1;
+        sl_arena_allow(arena, size + 16);
+        char *copy = sl_arena_alloc(arena, size);
+        SLUICE_ASSERT(copy != NULL); /* as for names */
+        verdict->reasons[i] = memcpy(copy, verdict->reasons[i], size);
+    }
 }
 
 /* Names found in the index are lent until the next apply; the batch needs them longer. */
@@ -87,17 +124,19 @@ static bool run_sample(sluice_engine *engine, sl_arena *arena, sluice_sample *sa
 {
     sl_duplicate_probe(engine->duplicate, sample, &sample->match);
     if (sample->match.redelivered) {
-        /* Rows are of kept samples without a finding (the default policy), so this is the verdict
-         * of the first time. */
         sample->offset = sample->match.of_offset;
+        sample->verdict = *sample->match.first;
+        copy_reasons(arena, &sample->verdict);
         sample->match = (sluice_match){.redelivered = true, .of_offset = sample->offset};
-        sl_decide_judge(&sample->match, &sample->verdict);
         return false;
     }
     if (sample->match.method != SLUICE_METHOD_NONE) {
         copy_names(arena, &sample->match);
     }
-    sl_decide_judge(&sample->match, &sample->verdict);
+    sluice_span attribute[SL_NAMES_ATTRIBUTES];
+    sl_facts facts = facts_of(engine, sample, attribute);
+    sl_decide_judge(engine->decide, &facts, &sample->verdict);
+    copy_reasons(arena, &sample->verdict);
     sluice_engine_apply(engine, sample);
     return true;
 }
@@ -115,6 +154,15 @@ static void refuse(sluice_sample *sample, const char *reason)
     sample->verdict.text = strcmp(reason, "too_many_encoders") == 0
                                ? "4 encoders are known already; influence takes no more"
                                : "this encoder's views had another dimension before";
+}
+
+/* A change holds from a block on, so that the log says where. */
+static void change_if_due(sluice_engine *engine)
+{
+    if (engine->next_decide != NULL && engine->next_offset % SLUICE_BLOCK_SAMPLES == 0) {
+        sl_decide_change(engine->decide, &engine->next_decide);
+        engine->changed_at = engine->next_offset;
+    }
 }
 
 static bool is_redelivered(const sluice_engine *engine, const sluice_sample *sample)
@@ -179,6 +227,7 @@ void sluice_engine_run(sluice_engine *engine, sluice_batch *batch)
     uint16_t i_source[SLICE_SAMPLES];
     uint32_t i = 0;
     while (i < batch->n_samples) {
+        change_if_due(engine);
         uint32_t end = open_slice(engine, batch, i, i_source);
         sl_influence_score(engine->influence, batch->samples + i, end - i, i_source, batch->arena);
         i = run_slice(engine, batch, i, end);
@@ -194,8 +243,12 @@ void sluice_engine_apply(sluice_engine *engine, const sluice_sample *sample)
     sl_portfolio_apply(engine->portfolio, sample);
     sl_influence_apply(engine->influence, sample,
                        (uint16_t)sl_portfolio_find(engine->portfolio, sample->source));
+    sluice_span attribute[SL_NAMES_ATTRIBUTES];
+    sl_facts facts = facts_of(engine, sample, attribute);
+    sl_decide_apply(engine->decide, &facts);
     engine->next_offset++;
     if (engine->next_offset % SLUICE_BLOCK_SAMPLES == 0) {
+        sl_decide_freeze(engine->decide);
         sl_influence_freeze(engine->influence, engine->next_offset);
     }
 }
@@ -279,6 +332,7 @@ sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out)
     status = status == SLUICE_OK ? sl_bytes_append(out, portfolio.data, portfolio.size) : status;
     sl_bytes_fini(&portfolio);
     SLUICE_TRY(status);
+    SLUICE_TRY(sl_decide_save(engine->decide, out));
     return sl_influence_save(engine->influence, out);
 }
 
@@ -303,6 +357,9 @@ sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
         if (reader.bad) {
             return SLUICE_E_CORRUPT;
         }
+        if (version > 2) {
+            SLUICE_TRY(sl_decide_load(engine->decide, &reader));
+        }
         SLUICE_TRY(sl_influence_load(engine->influence, rest_of(&reader)));
     }
     SLUICE_TRY(sl_portfolio_load(engine->portfolio, portfolio));
@@ -318,6 +375,49 @@ uint32_t sluice_engine_n_sources(const sluice_engine *engine)
 sluice_source_counts sluice_engine_source(const sluice_engine *engine, uint32_t i_source)
 {
     return sl_portfolio_source(engine->portfolio, i_source);
+}
+
+sluice_status sluice_engine_change(sluice_engine *engine, const sluice_config *config,
+                                   sluice_message *why)
+{
+    sl_decide *next;
+    SLUICE_TRY(sl_decide_open(config, &next, why));
+    sl_decide_close(&engine->next_decide);
+    engine->next_decide = next;
+    engine->changed_at = UINT64_MAX;
+    return SLUICE_OK;
+}
+
+uint64_t sluice_engine_changed_at(const sluice_engine *engine)
+{
+    return engine->changed_at;
+}
+
+uint32_t sluice_engine_n_rules(const sluice_engine *engine)
+{
+    return sl_policy_n_rules(sl_decide_policy(engine->decide));
+}
+
+sluice_rule_faults sluice_engine_rule_faults(const sluice_engine *engine, uint32_t i_rule)
+{
+    const sl_policy_rule_faults *faults =
+        sl_policy_faults_of(sl_decide_policy(engine->decide), i_rule);
+    return (sluice_rule_faults){faults->n, faults->text.text};
+}
+
+uint32_t sluice_engine_n_groups(const sluice_engine *engine)
+{
+    return sl_groups_n(sl_decide_groups(engine->decide));
+}
+
+sluice_group_counts sluice_engine_group(const sluice_engine *engine, uint32_t i_group)
+{
+    return sl_groups_at(sl_decide_groups(engine->decide), i_group);
+}
+
+sluice_fairness sluice_engine_fairness(const sluice_engine *engine)
+{
+    return sl_decide_fairness(engine->decide);
 }
 
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason)

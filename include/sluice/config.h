@@ -54,6 +54,18 @@ typedef struct sluice_influence_config {
     } expert;
 } sluice_influence_config;
 
+#define SLUICE_LIMIT_RULES            64
+#define SLUICE_LIMIT_EXPRESSION_BYTES 512 /* with its end */
+#define SLUICE_LIMIT_REASON_BYTES     64  /* with its end */
+
+/* One rule of the policy; deploy/docs/policy.md says what may stand in it. */
+typedef struct sluice_rule {
+    char when[SLUICE_LIMIT_EXPRESSION_BYTES];
+    char reason[SLUICE_LIMIT_REASON_BYTES];
+    sluice_decision decision; /* KEEP, FLAG or DROP */
+    double weight;            /* of what it matches; several multiply */
+} sluice_rule;
+
 typedef struct sluice_config {
     char name[SLUICE_LIMIT_STRING_BYTES];
     char state[SLUICE_LIMIT_STRING_BYTES]; /* directory of the LMDB environment          */
@@ -88,6 +100,20 @@ typedef struct sluice_config {
     } duplicate;
     uint32_t encoder; /* 0 upstream, 1 none */
     sluice_influence_config influence;
+    struct {
+        uint32_t n_rules;
+        sluice_rule rule[SLUICE_LIMIT_RULES];
+    } policy;
+    struct {
+        double keep_fraction; /* 0: no budget */
+        char by[SLUICE_LIMIT_EXPRESSION_BYTES];
+    } budget;
+    struct {
+        char
+            group_by[SLUICE_LIMIT_STRING_BYTES]; /* attributes.NAME, sample.source; "": no groups */
+        double max_ratio;
+        uint64_t min_samples;
+    } fairness;
     struct {
         uint64_t max_bytes; /* of the log                                 */
         bool sync_os;       /* sync: os                                   */

@@ -18,6 +18,7 @@
 #define SLUICE_LIMIT_BATCH_BYTES   (4u << 20)  /* one wire message of several samples           */
 #define SLUICE_LIMIT_BATCH_SAMPLES 4096        /* one wire message                              */
 #define SLUICE_LIMIT_REASONS       8           /* a verdict                                     */
+#define SLUICE_LIMIT_GROUPS        64          /* values of fairness.group_by; beyond: "(other)" */
 #define SLUICE_SKETCH_COORDINATES  128         /* bytes of a set sketch                         */
 #define SLUICE_IMAGE_BITS          495         /* of an image signature                         */
 #define SLUICE_IMAGE_BYTES         64          /* that hold them                                */
@@ -122,12 +123,15 @@ typedef enum sluice_method {
     SLUICE_N_METHODS
 } sluice_method;
 
+struct sluice_verdict;
+
 typedef struct sluice_match {
     sluice_method method; /* NONE: nothing found                                           */
     bool redelivered;     /* exact, and the row has the same producer and id               */
     float similarity;     /* the method's own unit: estimated Jaccard; 1 for exact         */
     uint64_t of_offset;   /* the kept sample that represents this one                      */
     sluice_span of_id, of_source; /* in the batch's arena                                         */
+    const struct sluice_verdict *first; /* redelivered: the verdict of then; lent by the engine */
 } sluice_match;
 
 typedef enum sluice_decision {

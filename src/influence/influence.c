@@ -382,7 +382,10 @@ void sl_influence_apply(sl_influence *influence, const sluice_sample *sample, ui
     }
     const sluice_scores *scores = &sample->scores;
     encoder *known = encoder_of(influence, sample);
-    sl_slot slot = {.counted = sample->match.method == SLUICE_METHOD_NONE, .i_source = i_source};
+    bool passed =
+        sample->verdict.decision == SLUICE_KEEP || sample->verdict.decision == SLUICE_FLAG;
+    sl_slot slot = {.counted = sample->match.method == SLUICE_METHOD_NONE || passed,
+                    .i_source = i_source};
     for (uint32_t i = 0; i < SL_N_STATS; i++) {
         slot.stat[i] = NAN;
     }

@@ -21,6 +21,7 @@
 #include "features/features.h"
 #include "ingest/ingest.h"
 #include "log.h"
+#include "pipeline_policy.h"
 #include "store.h"
 
 #include <pthread.h>
@@ -64,6 +65,7 @@ struct sl_pipeline {
     int64_t checkpoint_due_us;
     sl_job last; /* the checkpoint of a clean end */
     sl_pipeline_start start;
+    sl_pipeline_policy policy;
     _Atomic uint64_t received, kept, flagged, dropped, refused, redelivered;
 };
 
@@ -153,6 +155,7 @@ static void take_checkpoint(sl_pipeline *pipeline, sl_job *job)
 static void judge_put(sl_pipeline *pipeline, sl_job *job)
 {
     sl_spool_producer *row = sl_producers_at(pipeline->producers, job->i_producer, job->producer);
+    bool changed = false;
     if (job->code == SL_CODE_UNSPECIFIED && sl_job_place(job, row)) {
         int64_t now = clock_us(CLOCK_REALTIME);
         pipeline->arrived_us = now > pipeline->arrived_us ? now : pipeline->arrived_us;
@@ -163,7 +166,9 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
             fresh.samples[i].arrived_us = pipeline->arrived_us;
             fresh.samples[i].i_producer = job->i_producer;
         }
+        sl_pipeline_policy_take(&pipeline->policy, pipeline->engine);
         sluice_engine_run(pipeline->engine, &fresh);
+        changed = sl_pipeline_policy_tell(&pipeline->policy, pipeline->engine);
         if (sluice_engine_refresh_waits(pipeline->engine)) {
             call_refresh(pipeline, false);
         }
@@ -176,7 +181,7 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
     job->oldest_row = sluice_engine_oldest_row(pipeline->engine);
     job->mark = sluice_engine_row_mark(pipeline->engine);
     uint64_t next = sluice_engine_next_offset(pipeline->engine);
-    if (next - pipeline->checkpoint_offset >= CHECKPOINT_SAMPLES ||
+    if (changed || next - pipeline->checkpoint_offset >= CHECKPOINT_SAMPLES ||
         (next > pipeline->checkpoint_offset &&
          clock_us(CLOCK_MONOTONIC) >= pipeline->checkpoint_due_us)) {
         take_checkpoint(pipeline, job);
@@ -497,6 +502,7 @@ void sl_pipeline_close(sl_pipeline **pipeline_p)
     }
     sl_store_close(&pipeline->store);
     sl_producers_close(&pipeline->producers);
+    sl_pipeline_policy_fini(&pipeline->policy);
     sluice_engine_close(&pipeline->engine);
     sl_spool_close(&pipeline->spool);
     pthread_cond_destroy(&pipeline->refresh);
@@ -505,6 +511,11 @@ void sl_pipeline_close(sl_pipeline **pipeline_p)
     pthread_mutex_destroy(&pipeline->featured_mutex);
     free(pipeline);
     *pipeline_p = NULL;
+}
+
+sluice_status sl_pipeline_change(sl_pipeline *pipeline, const sluice_config *config, uint64_t hash)
+{
+    return sl_pipeline_policy_want(&pipeline->policy, config, hash);
 }
 
 sl_pipeline_start sl_pipeline_start_of(const sl_pipeline *pipeline)

@@ -155,4 +155,15 @@ SLUICE_MUST_USE sluice_status sluice_config_print(const sluice_config *config, s
 SLUICE_MUST_USE sluice_status sluice_config_state_lines(const sluice_config *config,
                                                         sluice_bytes *out);
 
+/* Names of the keys, by class, whose values differ between two configurations: "policy, budget";
+ * "" if none do. */
+typedef struct sluice_config_changes {
+    sluice_message live, restart, state;
+} sluice_config_changes;
+SLUICE_MUST_USE sluice_status sluice_config_compare(const sluice_config *a, const sluice_config *b,
+                                                    sluice_config_changes *changes);
+
+/* One number for all keys of the `live` class: what the log calls a policy. */
+SLUICE_MUST_USE sluice_status sluice_config_live_hash(const sluice_config *config, uint64_t *hash);
+
 #endif

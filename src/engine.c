@@ -94,7 +94,7 @@ static sl_facts facts_of(const sluice_engine *engine, const sluice_sample *sampl
         }
         sl_attributes_find(sample->wire, name, names->n_attributes, attribute);
     }
-    return (sl_facts){sample, attribute};
+    return (sl_facts){sample, attribute, false};
 }
 
 /* Reasons are lent by a policy that may be replaced while the batch is on its way to the disk. */

@@ -21,7 +21,7 @@ static const verb verbs[] = {
     {"explain", sl_command_explain, "why a sample got its verdict"},
     {"state", sl_command_state, "look into and verify the durable state"},
     {"keygen", sl_command_keygen, "make a pair of CURVE keys"},
-    {"test", NULL, "unit tests of a policy"},
+    {"test", sl_command_test, "unit tests of a policy"},
     {"report", NULL, "the portfolio as one page"},
     {"reference", NULL, "reference sets of influence"},
     {"bench", NULL, "measure this machine"},

@@ -301,7 +301,7 @@ static void make_facts(bool full, sluice_sample *sample, sluice_span *attribute,
         scores->reliability = scores->percentile.loss = scores->percentile.self = 1;
         scores->percentile.leverage = 1;
     }
-    *facts = (sl_facts){sample, attribute};
+    *facts = (sl_facts){sample, attribute, false};
 }
 
 /* Whether both runs give what is wanted. The one with nothing may stumble over a missing text; the

@@ -66,7 +66,7 @@ static void measure(const char *name, const char *yaml, sluice_sample *sample, u
         double start = cpu_seconds();
         for (uint32_t i = 0; i < n; i++) {
             sluice_sample *one = &sample[i % N_KINDS];
-            sl_facts facts = {one, NULL};
+            sl_facts facts = {one, NULL, false};
             sl_decide_judge(decide, &facts, &one->verdict);
             sl_decide_apply(decide, &facts);
             dropped += one->verdict.decision == SLUICE_DROP;

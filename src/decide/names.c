@@ -272,6 +272,12 @@ static sl_value score_value(const sl_names *names, const sl_name *name, const sl
     }
 }
 
+static double age_of(const sluice_sample *sample)
+{
+    double age_us = (double)sample->arrived_us - (double)sample->event_time_us;
+    return sample->event_time_us == 0 ? (double)NAN : age_us / 1e6;
+}
+
 sl_value sl_name_value(const sl_names *names, const sl_name *name, const sl_facts *facts)
 {
     const sluice_sample *sample = facts->sample;
@@ -285,15 +291,13 @@ sl_value sl_name_value(const sl_names *names, const sl_name *name, const sl_fact
     case SL_NAME_SAMPLE_SOURCE:
         return text_of(sample->source);
     case SL_NAME_SAMPLE_MEDIA_TYPE:
-        return text_of(sample->media_type);
+        return facts->record_only ? word_of(NULL) : text_of(sample->media_type);
     case SL_NAME_SAMPLE_BYTES:
-        return number_of((double)sample->payload.size);
+        return number_of(facts->record_only ? (double)NAN : (double)sample->payload.size);
     case SL_NAME_SAMPLE_COST:
-        return number_of(sample->cost);
+        return number_of(facts->record_only ? (double)NAN : sample->cost);
     case SL_NAME_SAMPLE_AGE_S:
-        return number_of(sample->event_time_us == 0
-                             ? (double)NAN
-                             : ((double)sample->arrived_us - (double)sample->event_time_us) / 1e6);
+        return number_of(facts->record_only ? (double)NAN : age_of(sample));
     case SL_NAME_ATTRIBUTE:
         return facts->attribute != NULL && facts->attribute[name->index].data != NULL
                    ? text_of(facts->attribute[name->index])

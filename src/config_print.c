@@ -155,6 +155,9 @@ sluice_status sluice_config_compare(const sluice_config *a, const sluice_config 
                                         [SL_CONFIG_STATE] = &changes->state};
     for (uint32_t i = 0; i < sl_config_n_keys && status == SLUICE_OK; i++) {
         const sl_config_key *key = &sl_config_keys[i];
+        if (key->type == SL_CONFIG_SECTION) {
+            continue;
+        }
         sl_bytes_clear(&left);
         sl_bytes_clear(&right);
         status = put_value(key, a, true, &left);

@@ -153,6 +153,23 @@ def test_budget_by_influence_holds_its_share_on_real_embeddings(tmp_path):
     assert numpy.mean(high) > 0.95 and numpy.mean(low) < 0.05
 
 
+def test_what_the_policy_keeps_teaches_influence_and_a_dropped_duplicate_does_not(tmp_path):
+    chance = numpy.random.default_rng(2)
+    rows = numpy.repeat(chance.normal(size=(600, 1, 8)), 2, axis=0)
+    numpy.save(tmp_path / "views.npy", (rows + chance.normal(0, 0.1, (1200, 2, 8))).astype(numpy.float32))
+    objects = [{"id": f"i{i}", "source": "s", "text": text(i // 2), "encoder": "e@1"} for i in range(1200)]
+
+    def scores(policy):
+        got = verdicts(tmp_path, objects, policy + "influence: {expert: {warmup: 256, refresh_lag: 0}}\n", "--views", tmp_path / "views.npy")
+        assert got[-1]["influence"]["state"] == "live"
+        return [v["influence"] for v in got]
+
+    without_duplicates = scores("duplicate: {enabled: false}\n")
+    assert scores("policy: []\n") == without_duplicates  # every second sample is a copy, and kept
+    assert scores("policy: [{when: sample.bytes > 1, do: drop, reason: long}]\n") == without_duplicates  # no matches
+    assert scores("") != without_duplicates
+
+
 # --- nothing but the log decides ---
 
 BUSY = {"policy": "[{when: duplicate, do: drop, reason: duplicate}, {when: sample.bytes > 200, do: flag, reason: long, weight: 0.5}, "

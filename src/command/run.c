@@ -8,6 +8,7 @@
 #include "pipeline.h"
 #include "sluice/version.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +52,28 @@ static void say_counts(const sl_pipeline *pipeline, const char *id)
            (unsigned long long)counts.flagged, (unsigned long long)counts.dropped,
            (unsigned long long)counts.refused, (unsigned long long)counts.redelivered,
            (unsigned long long)counts.undecodable, (unsigned long long)counts.durable_offset);
+}
+
+static pthread_t main_thread;
+
+/* OpenBLAS has started a thread before main, which blocks no signal: what reaches it while this
+ * loop is busy goes to the loop's thread, where it waits. */
+static void hand_on(int number)
+{
+    (void)pthread_kill(main_thread, number);
+}
+
+static void block_signals(sigset_t *signals)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    main_thread = pthread_self();
+    sigemptyset(signals);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct sigaction action = {.sa_handler = hand_on, .sa_flags = SA_RESTART};
+        sigaddset(signals, numbers[i]);
+        sigaction(numbers[i], &action, NULL);
+    }
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
 }
 
 /* The threads of the pipeline inherit the blocked signals, so that only this loop sees them. */
@@ -120,11 +143,7 @@ int sl_command_run(int argc, char **argv)
         return SL_EXIT_CONFIG;
     }
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    block_signals(&signals);
     signal(SIGPIPE, SIG_IGN);
     raise_file_limit();
 

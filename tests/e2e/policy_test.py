@@ -294,6 +294,18 @@ def test_reload_refuses_what_it_cannot_take(tmp_path):
         assert one.stop() == 0
 
 
+def test_signals_that_come_faster_than_they_are_handled_end_nothing(tmp_path):
+    """A library's thread that does not block them must not take them."""
+    one = Reloaded(tmp_path)
+    one.write(OLD)
+    with one:
+        for i in range(300):
+            one.process.send_signal(signal.SIGHUP)
+            time.sleep(0.0003)
+        one.reload(NEW, "RELOAD-TAKEN")
+        assert one.stop() == 0
+
+
 def test_running_filter_tells_faults_and_unequal_groups_once(tmp_path):
     one = Reloaded(tmp_path)
     one.write("policy:\n  - {when: 'attributes.a < \"x\"', do: drop, reason: a}\n  - {when: 'starts(sample.source, \"b\")"

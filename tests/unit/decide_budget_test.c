@@ -154,6 +154,24 @@ static void test_budget_keeps_the_samples_of_high_score(void **state)
     assert_in_range(wrong, 0, N / 1000);
 }
 
+/* Of three values the middle one is split, evenly; the others are kept and dropped whole. */
+static void test_budget_splits_equal_scores_at_the_threshold_alone(void **state)
+{
+    (void)state;
+    static uint8_t kept[N];
+    run(0.5, few_values, 0, kept);
+    uint64_t scores = 1;
+    uint32_t n[3] = {0}, n_kept[3] = {0};
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t value = (uint32_t)few_values(i, next_chance(&scores));
+        n[value] += i >= 4096;
+        n_kept[value] += i >= 4096 && kept[i];
+    }
+    assert_in_range(n_kept[0], 0, n[0] / 100);
+    assert_in_range(n_kept[1], n[1] * 2 / 5, n[1] * 3 / 5);
+    assert_in_range(n_kept[2], n[2] - n[2] / 100, n[2]);
+}
+
 /* Rules that leave less than the share are no debt for later. */
 static void test_budget_does_not_pay_back_what_rules_have_dropped(void **state)
 {
@@ -234,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_budget_holds_the_share_over_every_window),
         cmocka_unit_test(test_budget_keeps_the_samples_of_high_score),
+        cmocka_unit_test(test_budget_splits_equal_scores_at_the_threshold_alone),
         cmocka_unit_test(test_budget_does_not_pay_back_what_rules_have_dropped),
         cmocka_unit_test(test_budget_saved_and_loaded_goes_on_the_same),
         cmocka_unit_test(test_budget_without_a_share_keeps_everything),

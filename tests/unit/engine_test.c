@@ -484,6 +484,54 @@ static void test_engine_budget_and_groups_go_on_after_a_checkpoint(void **state)
     sl_bytes_fini(&checkpoint);
 }
 
+/* Runs 2,000 texts; the mean size of the kept ones of the second half, and of the dropped ones. */
+static void run_sizes(fixture *f, double *kept, double *dropped)
+{
+    double sum[2] = {0, 0}, n[2] = {0, 0};
+    for (uint32_t at = 0; at < 2000; at += 100) {
+        sl_bytes_clear(&f->bytes);
+        for (uint32_t i = at; i < at + 100; i++) {
+            char id[16], text[128];
+            uint32_t size = (i * 7919u) % 64;
+            snprintf(id, sizeof id, "i%u", i);
+            snprintf(text, sizeof text, "%u %.*s", i * i, (int)size,
+                     "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz0123456789");
+            add_sample(f, id, text);
+        }
+        const sluice_sample *sample = run(f, 0, 0);
+        for (uint32_t i = 0; i < 100 && at >= 1000; i++) {
+            int out = sample[i].verdict.decision == SLUICE_DROP;
+            sum[out] += (double)sample[i].payload.size;
+            n[out]++;
+        }
+    }
+    *kept = sum[0] / n[0];
+    *dropped = sum[1] / n[1];
+}
+
+static void test_engine_budget_keeps_the_highest_scores_and_begins_anew_with_another(void **state)
+{
+    fixture *f = *state;
+    double kept, dropped;
+    sluice_bytes saved = {0}, other = {0};
+    set_policy(f, "duplicate: {enabled: false}\nbudget: {keep_fraction: 0.5, by: sample.bytes}\n");
+    reopen(f);
+    run_sizes(f, &kept, &dropped);
+    assert_true(kept - dropped > 25); /* 48 and 16 of 64, about */
+    assert_int_equal(sluice_engine_save(f->engine, &saved), SLUICE_OK);
+    set_policy(f, "budget: {keep_fraction: 0.5, by: -sample.bytes}\n");
+    reopen(f);
+    assert_int_equal(sluice_engine_load(f->engine, (sluice_span){saved.data, saved.size}),
+                     SLUICE_OK);
+    assert_int_equal(sluice_engine_save(f->engine, &other), SLUICE_OK);
+    assert_true(other.size < saved.size - 4000); /* no scores of the other budget */
+    reopen(f);
+    run_sizes(f, &kept, &dropped);
+    assert_true(dropped - kept > 25);
+    sl_bytes_fini(&saved);
+    sl_bytes_fini(&other);
+}
+
 static void test_engine_checkpoint_of_version_2_is_read(void **state)
 {
     fixture *f = *state;
@@ -561,6 +609,7 @@ int main(void)
         TEST(test_engine_redelivered_sample_gets_its_first_verdict),
         TEST(test_engine_changed_policy_holds_from_the_next_block_on),
         TEST(test_engine_budget_and_groups_go_on_after_a_checkpoint),
+        TEST(test_engine_budget_keeps_the_highest_scores_and_begins_anew_with_another),
         TEST(test_engine_checkpoint_of_version_2_is_read),
         TEST(test_engine_rules_may_speak_of_attributes),
     };

@@ -6,11 +6,11 @@
  *
  * Why it goes on behind an error: a person mends a file once, not once an error. */
 #include "config_node.h"
+#include "config_policy.h"
 #include "config_value.h"
 #include "config_yaml.h"
 #include "bytes.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 #define SL_CONFIG_DEPTH 16 /* of nested YAML      */
@@ -22,6 +22,7 @@ typedef struct config_walk {
     size_t open[SL_CONFIG_DEPTH]; /* length of the path of each open section */
     uint32_t n_open;
     uint32_t seen[SL_CONFIG_KEYS]; /* line where a key was given, plus 1; 0 = not yet */
+    sl_config_places places;       /* of the policy */
 } config_walk;
 
 /* ---- values that are not read here ---- */
@@ -56,107 +57,13 @@ static void skip_node(config_walk *walk, const sl_config_item *first)
     }
 }
 
-/* FNV-1a over bytes, going on from `digest`. */
-static uint64_t digest_bytes(uint64_t digest, const void *data, size_t size)
-{
-    const uint8_t *byte = data;
-    for (size_t i = 0; i < size; i++) {
-        digest = (digest ^ byte[i]) * UINT64_C(0x100000001b3);
-    }
-    return digest;
-}
-
-static uint64_t digest_scalar(const sl_config_item *at)
-{
-    char text[64];
-    uint64_t digest = UINT64_C(0xcbf29ce484222325);
-    if (at->text.size > 0 && at->text.size < sizeof text) { /* 2 and 2.0 are one number */
-        memcpy(text, at->text.data, at->text.size);
-        text[at->text.size] = '\0';
-        char *end;
-        double number = strtod(text, &end);
-        if (*end == '\0' && isfinite(number)) {
-            return digest_bytes(digest, &number, sizeof number);
-        }
-    }
-    return digest_bytes(digest, at->text.data, at->text.size);
-}
-
-/* One number for a whole node: equal for equal values, whatever the style and the order of members.
- * A list folds its elements in order, a mapping adds up its members. */
-static uint64_t digest_node(config_walk *walk, const sl_config_item *first)
-{
-    struct {
-        bool mapping, have_name;
-        uint64_t sum, name;
-    } open[SL_CONFIG_DEPTH] = {{false, false, 0, 0}};
-    uint32_t depth = 0;
-    for (sl_config_item at = *first; at.kind != SL_CONFIG_ITEM_END;
-         at = sl_config_next(&walk->yaml)) {
-        uint64_t digest;
-        if (at.kind == SL_CONFIG_ITEM_MAPPING || at.kind == SL_CONFIG_ITEM_SEQUENCE) {
-            if (too_deep(walk, &at, walk->n_open + ++depth)) {
-                return 0;
-            }
-            open[depth].mapping = at.kind == SL_CONFIG_ITEM_MAPPING;
-            open[depth].have_name = false;
-            open[depth].sum = open[depth].mapping ? 1 : 2;
-            continue;
-        }
-        if (at.kind == SL_CONFIG_ITEM_CLOSE) {
-            digest = digest_bytes(0, &open[depth].sum, sizeof open[depth].sum);
-            depth--;
-        } else {
-            digest = digest_scalar(&at);
-        }
-        if (depth == 0) {
-            return digest;
-        }
-        if (!open[depth].mapping) {
-            open[depth].sum = digest_bytes(open[depth].sum, &digest, sizeof digest);
-        } else if (!open[depth].have_name) {
-            open[depth].name = digest;
-            open[depth].have_name = true;
-        } else {
-            open[depth].sum += digest_bytes(open[depth].name, &digest, sizeof digest);
-            open[depth].have_name = false;
-        }
-    }
-    return 0;
-}
-
-static uint64_t digest_text(const char *text)
-{
-    sluice_config_errors none = {0};
-    config_walk inner = {.yaml.errors = &none};
-    uint64_t digest = 0;
-    if (sl_config_yaml_open(&inner.yaml, sl_span_of(text)) == SLUICE_OK) {
-        (void)sl_config_next(&inner.yaml); /* the document */
-        sl_config_item first = sl_config_next(&inner.yaml);
-        digest = digest_node(&inner, &first);
-        sl_config_yaml_close(&inner.yaml);
-    }
-    SLUICE_DCHECK(none.n == 0);
-    return digest;
-}
-
 /* ---- values by the table ---- */
 
 static void refuse_later(config_walk *walk, const sl_config_key *key, const sl_config_item *at)
 {
-    bool short_default = key->initial[0] != '\n';
     sl_config_report(&walk->yaml, at->line, at->column,
-                     "%s: not in this version; only the default%s%s is accepted", key->name,
-                     short_default ? " " : "", short_default ? key->initial : "");
-}
-
-static void handle_literal(config_walk *walk, const sl_config_key *key, const sl_config_item *at)
-{
-    sl_config_item where = *at;
-    uint64_t digest = digest_node(walk, at);
-    if (!walk->yaml.stopped && digest != digest_text(key->initial)) {
-        refuse_later(walk, key, &where);
-    }
+                     "%s: not in this version; only the default %s is accepted", key->name,
+                     key->initial);
 }
 
 static bool is_accepted_later(const sl_config_key *key, const sl_config_value *value)
@@ -232,8 +139,9 @@ static void handle_value(config_walk *walk, const sl_config_item *name, sl_confi
     if (at->kind == SL_CONFIG_ITEM_ALIAS || at->kind == SL_CONFIG_ITEM_END) {
         return; /* reported already */
     }
-    if (key->type == SL_CONFIG_LITERAL) {
-        handle_literal(walk, key, at);
+    uint32_t errors = walk->yaml.errors->n;
+    if (sl_config_policy_is(key)) {
+        sl_config_policy_read(key, &walk->yaml, at, &walk->config, &walk->places);
     } else if (sl_config_node_is(key)) {
         sl_config_node_read(key, &walk->yaml, at, &walk->config);
     } else if (key->type == SL_CONFIG_SECTION && at->kind == SL_CONFIG_ITEM_MAPPING) {
@@ -253,6 +161,9 @@ static void handle_value(config_walk *walk, const sl_config_item *name, sl_confi
                          expected.text);
         skip_node(walk, at);
     }
+    walk->places.touched = walk->places.touched || sl_config_node_is(key);
+    walk->places.broken =
+        walk->places.broken || (sl_config_node_is(key) && walk->yaml.errors->n > errors);
 }
 
 /* Puts a name behind the path of the innermost section. */
@@ -333,6 +244,12 @@ static sluice_status walk_text(config_walk *walk, sluice_span text)
     SLUICE_TRY(sl_config_yaml_open(&walk->yaml, text));
     walk_document(walk);
     sl_config_yaml_close(&walk->yaml);
+    if (walk->places.touched && !walk->places.broken) { /* else one error might be told twice */
+        sluice_status status = sl_config_policy_check(&walk->config, &walk->places, &walk->yaml);
+        if (status == SLUICE_E_NOMEM) {
+            return status;
+        }
+    }
     return walk->yaml.errors->n > 0 ? SLUICE_E_CONFIG : SLUICE_OK;
 }
 
@@ -342,6 +259,7 @@ void sluice_config_default(sluice_config *config)
 {
     memset(config, 0, sizeof *config); /* equal configurations are equal bytes */
     config->influence.damping.margin = 2;
+    sl_config_policy_default(config);
     SLUICE_ASSERT(sl_config_n_keys <= SL_CONFIG_KEYS);
     for (uint32_t i = 0; i < sl_config_n_keys; i++) {
         const sl_config_key *key = &sl_config_keys[i];

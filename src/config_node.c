@@ -8,6 +8,7 @@
  * Why a row of members first: a mapping is read to its end before anything in it is believed, so
  * that one wrong member gives one error, and the items behind it keep their places. */
 #include "config_node.h"
+#include "config_policy.h"
 #include "bytes.h"
 
 #include <math.h>
@@ -32,11 +33,14 @@ typedef struct members {
 bool sl_config_node_is(const sl_config_key *key)
 {
     return key->type == SL_CONFIG_DAMPING || key->type == SL_CONFIG_OFFSETS ||
-           key->type == SL_CONFIG_REFERENCES;
+           key->type == SL_CONFIG_REFERENCES || sl_config_policy_is(key);
 }
 
 const char *sl_config_node_expected(const sl_config_key *key)
 {
+    if (sl_config_policy_is(key)) {
+        return sl_config_policy_expected(key);
+    }
     if (key->type == SL_CONFIG_DAMPING) {
         return "{margin: X} or {relative: X}, X from 0.000001 to 1000000";
     }
@@ -326,6 +330,9 @@ sluice_status sl_config_node_print(const sl_config_key *key, const sluice_config
 {
     const sluice_influence_config *influence = &config->influence;
     char text[64];
+    if (sl_config_policy_is(key)) {
+        return sl_config_policy_print(key, config, out);
+    }
     if (key->type == SL_CONFIG_DAMPING) {
         bool margin = influence->damping.margin > 0;
         double value = margin ? influence->damping.margin : influence->damping.relative;

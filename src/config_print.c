@@ -137,3 +137,55 @@ sluice_status sluice_config_state_lines(const sluice_config *config, sluice_byte
     }
     return SLUICE_OK;
 }
+
+static void add_name(sluice_message *names, const char *name)
+{
+    size_t size = strlen(names->text);
+    snprintf(names->text + size, sizeof names->text - size, "%s%s", size > 0 ? ", " : "", name);
+}
+
+sluice_status sluice_config_compare(const sluice_config *a, const sluice_config *b,
+                                    sluice_config_changes *changes)
+{
+    sluice_bytes left = {0}, right = {0};
+    sluice_status status = SLUICE_OK;
+    memset(changes, 0, sizeof *changes);
+    sluice_message *const of_class[] = {[SL_CONFIG_LIVE] = &changes->live,
+                                        [SL_CONFIG_RESTART] = &changes->restart,
+                                        [SL_CONFIG_STATE] = &changes->state};
+    for (uint32_t i = 0; i < sl_config_n_keys && status == SLUICE_OK; i++) {
+        const sl_config_key *key = &sl_config_keys[i];
+        if (key->type == SL_CONFIG_SECTION) {
+            continue;
+        }
+        sl_bytes_clear(&left);
+        sl_bytes_clear(&right);
+        status = put_value(key, a, true, &left);
+        status = status == SLUICE_OK ? put_value(key, b, true, &right) : status;
+        if (status == SLUICE_OK && !sl_span_equal((sluice_span){left.data, left.size},
+                                                  (sluice_span){right.data, right.size})) {
+            add_name(of_class[key->class], key->name);
+        }
+    }
+    sl_bytes_fini(&left);
+    sl_bytes_fini(&right);
+    return status;
+}
+
+sluice_status sluice_config_live_hash(const sluice_config *config, uint64_t *hash)
+{
+    sluice_bytes values = {0};
+    sluice_status status = SLUICE_OK;
+    *hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a, 64 bits */
+    for (uint32_t i = 0; i < sl_config_n_keys && status == SLUICE_OK; i++) {
+        if (sl_config_keys[i].class == SL_CONFIG_LIVE &&
+            sl_config_keys[i].type != SL_CONFIG_SECTION) {
+            status = put_value(&sl_config_keys[i], config, true, &values);
+        }
+    }
+    for (size_t i = 0; i < values.size; i++) {
+        *hash = (*hash ^ values.data[i]) * UINT64_C(0x100000001b3);
+    }
+    sl_bytes_fini(&values);
+    return status;
+}

@@ -26,7 +26,9 @@ typedef enum sl_config_type {
     SL_CONFIG_DAMPING,    /* influence.damping       } config_node.h                    */
     SL_CONFIG_OFFSETS,    /* influence.expert.refresh                                   */
     SL_CONFIG_REFERENCES, /* influence.references                                       */
-    SL_CONFIG_LITERAL     /* no field: any YAML, compared with the default as written   */
+    SL_CONFIG_POLICY,     /* policy                  } config_policy.h                  */
+    SL_CONFIG_BUDGET,     /* budget                                                     */
+    SL_CONFIG_FAIRNESS    /* fairness                                                   */
 } sl_config_type;
 
 typedef enum sl_config_class {

@@ -46,7 +46,6 @@ static const char *const type_names[] = {
     [SL_CONFIG_DAMPING] = "",
     [SL_CONFIG_OFFSETS] = "",
     [SL_CONFIG_REFERENCES] = "",
-    [SL_CONFIG_LITERAL] = "",
 };
 
 static void list_words(const char *const *words, sluice_message *out)

@@ -11,7 +11,8 @@ typedef struct sl_config_value { /* the members that the key's type uses */
     char text[SLUICE_LIMIT_STRING_BYTES];
 } sl_config_value;
 
-/* sl_config_value_parse - what a person wrote for `key` (not a SECTION or LITERAL).
+/* sl_config_value_parse - what a person wrote for `key` (not a SECTION, and not one of
+ * config_node.h).
  *
  * wrong    Out on false: "have 64MB; expected a size ..., 1MiB to 1024GiB".
  * Returns  false if it is not of the key's type or outside its range. */

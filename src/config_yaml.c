@@ -149,7 +149,8 @@ static void read_scalar(const struct fy_event *event, sl_config_item *at)
     at->text = (sluice_span){(const uint8_t *)text, text != NULL ? size : 0};
     enum fy_scalar_style style = fy_token_scalar_style(token);
     bool plain = style == FYSS_PLAIN;
-    if (style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED) {
+    at->quoted = style == FYSS_SINGLE_QUOTED || style == FYSS_DOUBLE_QUOTED;
+    if (at->quoted) {
         at->column -= at->column > 1; /* libfyaml's mark is behind the quote */
     }
     at->null = plain && (at->text.size == 0 || sl_span_equal(at->text, sl_span_of("~")) ||

@@ -21,6 +21,7 @@ typedef struct sl_config_item {
     sl_config_item_kind kind;
     uint32_t line, column;
     bool null;        /* SCALAR: nothing, ~ or null           */
+    bool quoted;      /* SCALAR: in quotes, so its text begins one column later */
     sluice_span text; /* SCALAR; lent until the next item     */
 } sl_config_item;
 

@@ -8,28 +8,15 @@
  * ahead without changing an answer (features, prefetch, scores) does; what decides does not.
  * Why slices: scores read only what was frozen at the end of the last block, and are made by
  * products of 64 rows, a row for each offset modulo 64 (design 2). */
-#include "sluice/engine.h"
+#include "engine_parts.h"
 #include "arena.h"
 #include "bytes.h"
-#include "decide/decide.h"
-#include "duplicate/duplicate.h"
-#include "influence/influence.h"
+#include "decode/attributes.h"
 
 #include <stdlib.h>
 
-#define CHECKPOINT_MAGIC   UINT32_C(0x50434c53) /* "SLCP" */
-#define CHECKPOINT_VERSION 3                    /* 1: no influence; 2: no table of references */
-#define SLICE_SAMPLES      64                   /* offsets that are scored at once */
-#define PREFETCH_SAMPLES   8 /* ahead of the probe: their lines are on their way at once */
-
-struct sluice_engine {
-    sluice_config config;
-    sl_duplicate *duplicate;
-    sluice_portfolio *portfolio;
-    sl_influence *influence;
-    uint64_t next_offset;
-    uint64_t rows_end; /* samples below are remembered by their rows, or forgotten */
-};
+#define SLICE_SAMPLES    64 /* offsets that are scored at once */
+#define PREFETCH_SAMPLES 8  /* ahead of the probe: their lines are on their way at once */
 
 sluice_status sluice_engine_open(const sluice_config *config, sluice_engine **out,
                                  sluice_message *why)
@@ -47,10 +34,14 @@ sluice_status sluice_engine_open(const sluice_config *config, sluice_engine **ou
     if (status == SLUICE_OK) {
         status = sl_influence_open(config, &engine->influence, why);
     }
+    if (status == SLUICE_OK) {
+        status = sl_decide_open(config, &engine->decide, why);
+    }
     if (status != SLUICE_OK) {
         sluice_engine_close(&engine);
         return status;
     }
+    engine->changed_at = UINT64_MAX;
     *out = engine;
     return SLUICE_OK;
 }
@@ -61,6 +52,8 @@ void sluice_engine_close(sluice_engine **engine_p)
         sl_duplicate_close(&(*engine_p)->duplicate);
         sluice_portfolio_close(&(*engine_p)->portfolio);
         sl_influence_close(&(*engine_p)->influence);
+        sl_decide_close(&(*engine_p)->decide);
+        sl_decide_close(&(*engine_p)->next_decide);
         free(*engine_p);
         *engine_p = NULL;
     }
@@ -69,6 +62,33 @@ void sluice_engine_close(sluice_engine **engine_p)
 void sluice_engine_touch(sluice_engine *engine)
 {
     sl_duplicate_touch(engine->duplicate);
+}
+
+/* What the rules may speak of; a sample's attributes are looked for only if they do. */
+static sl_facts facts_of(const sluice_engine *engine, const sluice_sample *sample,
+                         sluice_span attribute[SL_NAMES_ATTRIBUTES])
+{
+    const sl_names *names = sl_decide_names(engine->decide);
+    if (names->n_attributes > 0) {
+        const char *name[SL_NAMES_ATTRIBUTES];
+        for (uint32_t i = 0; i < names->n_attributes; i++) {
+            name[i] = names->attribute[i];
+        }
+        sl_attributes_find(sample->wire, name, names->n_attributes, attribute);
+    }
+    return (sl_facts){sample, attribute, false};
+}
+
+/* Reasons are lent by a policy that may be replaced while the batch is on its way to the disk. */
+static void copy_reasons(sl_arena *arena, sluice_verdict *verdict)
+{
+    for (uint32_t i = 0; i < verdict->n_reasons; i++) {
+        size_t size = strlen(verdict->reasons[i]) + 1;
+        sl_arena_allow(arena, size + 16);
+        char *copy = sl_arena_alloc(arena, size);
+        SLUICE_ASSERT(copy != NULL); /* as for names */
+        verdict->reasons[i] = memcpy(copy, verdict->reasons[i], size);
+    }
 }
 
 /* Names found in the index are lent until the next apply; the batch needs them longer. */
@@ -108,11 +128,10 @@ static bool run_sample(sluice_engine *engine, sl_arena *arena, sluice_sample *sa
 {
     sl_duplicate_probe(engine->duplicate, sample, &sample->match);
     if (sample->match.redelivered) {
-        /* Rows are of kept samples without a finding (the default policy), so this is the verdict
-         * of the first time. */
         sample->offset = sample->match.of_offset;
+        sample->verdict = *sample->match.first;
+        copy_reasons(arena, &sample->verdict);
         sample->match = (sluice_match){.redelivered = true, .of_offset = sample->offset};
-        sl_decide_judge(&sample->match, &sample->verdict);
         return false;
     }
     if (sample->match.method != SLUICE_METHOD_NONE) {
@@ -121,10 +140,13 @@ static bool run_sample(sluice_engine *engine, sl_arena *arena, sluice_sample *sa
             add_also(engine, arena, sample);
         }
     }
-    sl_decide_judge(&sample->match, &sample->verdict);
+    sluice_span attribute[SL_NAMES_ATTRIBUTES];
+    sl_facts facts = facts_of(engine, sample, attribute);
+    sl_decide_judge(engine->decide, &facts, &sample->verdict);
     if (sample->restored) {
         sl_decide_restore(&sample->verdict);
     }
+    copy_reasons(arena, &sample->verdict);
     sluice_engine_apply(engine, sample);
     return true;
 }
@@ -142,6 +164,15 @@ static void refuse(sluice_sample *sample, const char *reason)
     sample->verdict.text = strcmp(reason, "too_many_encoders") == 0
                                ? "4 encoders are known already; influence takes no more"
                                : "this encoder's views had another dimension before";
+}
+
+/* A change holds from a block on, so that the log says where. */
+static void change_if_due(sluice_engine *engine)
+{
+    if (engine->next_decide != NULL && engine->next_offset % SLUICE_BLOCK_SAMPLES == 0) {
+        sl_decide_change(engine->decide, &engine->next_decide);
+        engine->changed_at = engine->next_offset;
+    }
 }
 
 static bool is_redelivered(const sluice_engine *engine, const sluice_sample *sample)
@@ -206,6 +237,7 @@ void sluice_engine_run(sluice_engine *engine, sluice_batch *batch)
     uint16_t i_source[SLICE_SAMPLES];
     uint32_t i = 0;
     while (i < batch->n_samples) {
+        change_if_due(engine);
         uint32_t end = open_slice(engine, batch, i, i_source);
         sl_influence_score(engine->influence, batch->samples + i, end - i, i_source, batch->arena);
         i = run_slice(engine, batch, i, end);
@@ -221,8 +253,12 @@ void sluice_engine_apply(sluice_engine *engine, const sluice_sample *sample)
     sluice_portfolio_apply(engine->portfolio, sample);
     sl_influence_apply(engine->influence, sample,
                        (uint16_t)sluice_portfolio_find(engine->portfolio, sample->source));
+    sluice_span attribute[SL_NAMES_ATTRIBUTES];
+    sl_facts facts = facts_of(engine, sample, attribute);
+    sl_decide_apply(engine->decide, &facts);
     engine->next_offset++;
     if (engine->next_offset % SLUICE_BLOCK_SAMPLES == 0) {
+        sl_decide_freeze(engine->decide);
         sl_influence_freeze(engine->influence, engine->next_offset);
     }
 }
@@ -363,113 +399,6 @@ uint32_t sluice_engine_references(const sluice_engine *engine,
     return sl_influence_sets(engine->influence, out);
 }
 
-sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out)
-{
-    sluice_bytes portfolio = {0};
-    SLUICE_TRY(sl_bytes_put_u32(out, CHECKPOINT_MAGIC));
-    SLUICE_TRY(sl_bytes_put_u32(out, CHECKPOINT_VERSION));
-    SLUICE_TRY(sl_bytes_put_u64(out, engine->next_offset));
-    sluice_status status = sluice_portfolio_save(engine->portfolio, &portfolio);
-    status = status == SLUICE_OK ? sl_bytes_put_u64(out, portfolio.size) : status;
-    status = status == SLUICE_OK ? sl_bytes_append(out, portfolio.data, portfolio.size) : status;
-    sl_bytes_fini(&portfolio);
-    SLUICE_TRY(status);
-    return sl_influence_save(engine->influence, out);
-}
-
-static sluice_span rest_of(const sl_reader *reader)
-{
-    return (sluice_span){reader->at, (size_t)(reader->end - reader->at)};
-}
-
-/* The parts of a checkpoint, lent by it. */
-typedef struct checkpoint_parts {
-    uint64_t next_offset;
-    sluice_span portfolio, influence;
-    bool has_influence, has_sets;
-} checkpoint_parts;
-
-static sluice_status read_parts(sluice_span checkpoint, checkpoint_parts *out)
-{
-    sl_reader reader = sl_reader_of(checkpoint);
-    uint32_t magic = sl_reader_u32(&reader);
-    uint32_t version = sl_reader_u32(&reader);
-    *out = (checkpoint_parts){.next_offset = sl_reader_u64(&reader)};
-    if (reader.bad || magic != CHECKPOINT_MAGIC || version < 1 || version > CHECKPOINT_VERSION) {
-        return SLUICE_E_CORRUPT;
-    }
-    out->has_influence = version > 1;
-    out->has_sets = version > 2;
-    if (!out->has_influence) {
-        out->portfolio = rest_of(&reader);
-        return SLUICE_OK;
-    }
-    uint64_t size = sl_reader_u64(&reader);
-    out->portfolio = sl_reader_span(&reader, (size_t)size);
-    out->influence = rest_of(&reader);
-    return reader.bad ? SLUICE_E_CORRUPT : SLUICE_OK;
-}
-
-sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
-{
-    checkpoint_parts parts;
-    SLUICE_TRY(read_parts(checkpoint, &parts));
-    if (parts.has_influence) {
-        SLUICE_TRY(sl_influence_load(engine->influence, parts.influence, parts.has_sets));
-    }
-    SLUICE_TRY(sluice_portfolio_load(engine->portfolio, parts.portfolio));
-    engine->next_offset = parts.next_offset;
-    return SLUICE_OK;
-}
-
-/* Counts first, for the numbers of the sources; back to what they were if influence fails. */
-static sluice_status merge_parts(sluice_engine *engine, const checkpoint_parts *parts,
-                                 sluice_portfolio *other, sluice_bytes *before)
-{
-    uint16_t source_of[SLUICE_LIMIT_SOURCES + 1];
-    SLUICE_TRY(sluice_portfolio_load(other, parts->portfolio));
-    SLUICE_TRY(sluice_portfolio_save(engine->portfolio, before));
-    sluice_portfolio_merge(engine->portfolio, other, source_of);
-    sluice_status status =
-        parts->has_influence
-            ? sl_influence_merge(engine->influence, parts->influence, parts->has_sets, source_of)
-            : SLUICE_OK;
-    if (status != SLUICE_OK) {
-        const sluice_span counted = {before->data, before->size};
-        SLUICE_ASSERT(sluice_portfolio_load(engine->portfolio, counted) == SLUICE_OK);
-    }
-    return status;
-}
-
-sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
-                                  sluice_message *why)
-{
-    checkpoint_parts parts;
-    sluice_portfolio *other = NULL;
-    sluice_bytes before = {0};
-    sluice_status status = read_parts(checkpoint, &parts);
-    status = status == SLUICE_OK ? sluice_portfolio_open(&other) : status;
-    status = status == SLUICE_OK ? merge_parts(engine, &parts, other, &before) : status;
-    sluice_portfolio_close(&other);
-    sl_bytes_fini(&before);
-    return status == SLUICE_OK
-               ? status
-               : sluice_fail(
-                     why, status, "%s",
-                     status == SLUICE_E_CONFIG
-                         ? "the encoders or reference sets of the two states do not go together"
-                         : "the other state cannot be read");
-}
-
-sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpoint, sluice_portfolio *portfolio,
-                                             uint64_t *next_offset)
-{
-    checkpoint_parts parts;
-    SLUICE_TRY(read_parts(checkpoint, &parts));
-    *next_offset = parts.next_offset;
-    return sluice_portfolio_load(portfolio, parts.portfolio);
-}
-
 const sluice_portfolio *sluice_engine_portfolio(const sluice_engine *engine)
 {
     return engine->portfolio;
@@ -479,6 +408,49 @@ void sluice_engine_counters(const sluice_engine *engine, sluice_counters *out)
 {
     sl_duplicate_counters(engine->duplicate, out);
     out->next_offset = engine->next_offset;
+}
+
+sluice_status sluice_engine_change(sluice_engine *engine, const sluice_config *config,
+                                   sluice_message *why)
+{
+    sl_decide *next;
+    SLUICE_TRY(sl_decide_open(config, &next, why));
+    sl_decide_close(&engine->next_decide);
+    engine->next_decide = next;
+    engine->changed_at = UINT64_MAX;
+    return SLUICE_OK;
+}
+
+uint64_t sluice_engine_changed_at(const sluice_engine *engine)
+{
+    return engine->changed_at;
+}
+
+uint32_t sluice_engine_n_rules(const sluice_engine *engine)
+{
+    return sl_policy_n_rules(sl_decide_policy(engine->decide));
+}
+
+sluice_rule_faults sluice_engine_rule_faults(const sluice_engine *engine, uint32_t i_rule)
+{
+    const sl_policy_rule_faults *faults =
+        sl_policy_faults_of(sl_decide_policy(engine->decide), i_rule);
+    return (sluice_rule_faults){faults->n, faults->text.text};
+}
+
+uint32_t sluice_engine_n_groups(const sluice_engine *engine)
+{
+    return sl_groups_n(sl_decide_groups(engine->decide));
+}
+
+sluice_group_counts sluice_engine_group(const sluice_engine *engine, uint32_t i_group)
+{
+    return sl_groups_at(sl_decide_groups(engine->decide), i_group);
+}
+
+sluice_fairness sluice_engine_fairness(const sluice_engine *engine)
+{
+    return sl_decide_fairness(engine->decide);
 }
 
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason)

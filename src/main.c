@@ -22,7 +22,7 @@ static const verb verbs[] = {
     {"state", sl_command_state, "look into and verify the durable state"},
     {"reference", sl_command_reference, "reference sets of influence: list, add, remove"},
     {"keygen", sl_command_keygen, "make a pair of CURVE keys"},
-    {"test", NULL, "unit tests of a policy"},
+    {"test", sl_command_test, "unit tests of a policy"},
     {"report", sl_command_report, "what each source is worth: the portfolio, as a page or as JSON"},
     {"bench", NULL, "measure this machine"},
 };

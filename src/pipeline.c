@@ -21,6 +21,7 @@
 #include "features/features.h"
 #include "ingest/ingest.h"
 #include "log.h"
+#include "pipeline_policy.h"
 #include "store.h"
 
 #include <pthread.h>
@@ -70,6 +71,7 @@ struct sl_pipeline {
     pthread_mutex_t counters_mutex;
     sluice_counters counters; /* as last published */
     int64_t counters_due_us;
+    sl_pipeline_policy policy;
     _Atomic uint64_t received, kept, flagged, dropped, refused, redelivered;
 };
 
@@ -174,6 +176,7 @@ static void publish_counters(sl_pipeline *pipeline)
 static void judge_put(sl_pipeline *pipeline, sl_job *job)
 {
     sl_spool_producer *row = sl_producers_at(pipeline->producers, job->i_producer, job->producer);
+    bool changed = false;
     if (job->code == SL_CODE_UNSPECIFIED && sl_job_place(job, row)) {
         int64_t now = clock_us(CLOCK_REALTIME);
         pipeline->arrived_us = now > pipeline->arrived_us ? now : pipeline->arrived_us;
@@ -186,7 +189,9 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
             fresh.samples[i].arrived_us = pipeline->arrived_us;
             fresh.samples[i].i_producer = job->i_producer;
         }
+        sl_pipeline_policy_take(&pipeline->policy, pipeline->engine);
         sluice_engine_run(pipeline->engine, &fresh);
+        changed = sl_pipeline_policy_tell(&pipeline->policy, pipeline->engine);
         if (sluice_engine_refresh_waits(pipeline->engine)) {
             call_refresh(pipeline, false);
         }
@@ -199,7 +204,7 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
     job->oldest_row = sluice_engine_oldest_row(pipeline->engine);
     job->mark = sluice_engine_row_mark(pipeline->engine);
     uint64_t next = sluice_engine_next_offset(pipeline->engine);
-    if (next - pipeline->checkpoint_offset >= CHECKPOINT_SAMPLES ||
+    if (changed || next - pipeline->checkpoint_offset >= CHECKPOINT_SAMPLES ||
         (next > pipeline->checkpoint_offset &&
          clock_us(CLOCK_MONOTONIC) >= pipeline->checkpoint_due_us)) {
         take_checkpoint(pipeline, job);
@@ -557,6 +562,7 @@ void sl_pipeline_close(sl_pipeline **pipeline_p)
     }
     sl_store_close(&pipeline->store);
     sl_producers_close(&pipeline->producers);
+    sl_pipeline_policy_fini(&pipeline->policy);
     sluice_engine_close(&pipeline->engine);
     sl_spool_close(&pipeline->spool);
     pthread_cond_destroy(&pipeline->refresh);
@@ -566,6 +572,11 @@ void sl_pipeline_close(sl_pipeline **pipeline_p)
     pthread_mutex_destroy(&pipeline->featured_mutex);
     free(pipeline);
     *pipeline_p = NULL;
+}
+
+sluice_status sl_pipeline_change(sl_pipeline *pipeline, const sluice_config *config, uint64_t hash)
+{
+    return sl_pipeline_policy_want(&pipeline->policy, config, hash);
 }
 
 sl_pipeline_start sl_pipeline_start_of(const sl_pipeline *pipeline)

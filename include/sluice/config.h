@@ -61,6 +61,18 @@ typedef struct sluice_influence_config {
     } expert;
 } sluice_influence_config;
 
+#define SLUICE_LIMIT_RULES            64
+#define SLUICE_LIMIT_EXPRESSION_BYTES 512 /* with its end */
+#define SLUICE_LIMIT_REASON_BYTES     64  /* with its end */
+
+/* One rule of the policy; deploy/docs/policy.md says what may stand in it. */
+typedef struct sluice_rule {
+    char when[SLUICE_LIMIT_EXPRESSION_BYTES];
+    char reason[SLUICE_LIMIT_REASON_BYTES];
+    sluice_decision decision; /* KEEP, FLAG or DROP */
+    double weight;            /* of what it matches; several multiply */
+} sluice_rule;
+
 typedef struct sluice_config {
     char name[SLUICE_LIMIT_STRING_BYTES];
     char state[SLUICE_LIMIT_STRING_BYTES]; /* directory of the LMDB environment          */
@@ -97,6 +109,20 @@ typedef struct sluice_config {
     } duplicate;
     sluice_encoder encoder;
     sluice_influence_config influence;
+    struct {
+        uint32_t n_rules;
+        sluice_rule rule[SLUICE_LIMIT_RULES];
+    } policy;
+    struct {
+        double keep_fraction; /* 0: no budget */
+        char by[SLUICE_LIMIT_EXPRESSION_BYTES];
+    } budget;
+    struct {
+        char
+            group_by[SLUICE_LIMIT_STRING_BYTES]; /* attributes.NAME, sample.source; "": no groups */
+        double max_ratio;
+        uint64_t min_samples;
+    } fairness;
     struct {
         uint64_t max_bytes; /* of the log                                 */
         bool sync_os;       /* sync: os                                   */
@@ -137,5 +163,16 @@ SLUICE_MUST_USE sluice_status sluice_config_print(const sluice_config *config, s
 /* The `state` class of keys as sorted lines "key: value\n": what a stored state must agree with. */
 SLUICE_MUST_USE sluice_status sluice_config_state_lines(const sluice_config *config,
                                                         sluice_bytes *out);
+
+/* Names of the keys, by class, whose values differ between two configurations: "policy, budget";
+ * "" if none do. */
+typedef struct sluice_config_changes {
+    sluice_message live, restart, state;
+} sluice_config_changes;
+SLUICE_MUST_USE sluice_status sluice_config_compare(const sluice_config *a, const sluice_config *b,
+                                                    sluice_config_changes *changes);
+
+/* One number for all keys of the `live` class: what the log calls a policy. */
+SLUICE_MUST_USE sluice_status sluice_config_live_hash(const sluice_config *config, uint64_t *hash);
 
 #endif

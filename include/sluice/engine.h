@@ -14,6 +14,25 @@
 
 typedef struct sluice_engine sluice_engine;
 
+/* What happened to the samples of one group (fairness.group_by) since it is counted. */
+typedef struct sluice_group_counts {
+    sluice_span group; /* lent until the next run, apply, load or change */
+    uint64_t received, dropped;
+} sluice_group_counts;
+
+/* The two groups of at least fairness.min_samples whose shares of drops are furthest apart. */
+typedef struct sluice_fairness {
+    double ratio;           /* of the higher share to the lower one; NaN: fewer than two groups */
+    uint32_t i_high, i_low; /* groups; with a ratio                                             */
+    bool unfair;            /* ratio > fairness.max_ratio; changes no verdict                   */
+} sluice_fairness;
+
+/* Samples for which the expression of a rule failed, so that the rule did not match them. */
+typedef struct sluice_rule_faults {
+    uint64_t n;
+    const char *text; /* of the first one; lent until the policy changes */
+} sluice_rule_faults;
+
 SLUICE_MUST_USE sluice_status
 sluice_engine_open(const sluice_config *config, sluice_engine **out,
                    sluice_message *why);            /* Borrows config; Gives *out */
@@ -107,7 +126,8 @@ SLUICE_MUST_USE sluice_status sluice_engine_reference_remove(sluice_engine *engi
 uint32_t sluice_engine_references(const sluice_engine *engine,
                                   sluice_reference_info out[SLUICE_LIMIT_REFERENCES]);
 
-/* Small state (counts by source, influence) as a checkpoint; the index is not in it (rows are). */
+/* Small state (counts by source, budget, influence) as a checkpoint; the index is not in it (rows
+ * are). */
 SLUICE_MUST_USE sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out);
 SLUICE_MUST_USE sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint);
 
@@ -134,6 +154,23 @@ SLUICE_MUST_USE sluice_status sluice_engine_merge(sluice_engine *engine, sluice_
 /* What the duplicate stage remembers and has done (counters.h). By the thread of run and apply;
  * cheap enough for many times a second. */
 void sluice_engine_counters(const sluice_engine *engine, sluice_counters *out);
+
+/* sluice_engine_change - another policy, budget and fairness from the next block on; everything
+ * else of `config` is ignored. A change that waits is replaced. The thread of run. CONFIG: it
+ * cannot be used; nothing changes. */
+SLUICE_MUST_USE sluice_status sluice_engine_change(sluice_engine *engine,
+                                                   const sluice_config *config,
+                                                   sluice_message *why);
+/* The offset from which on the last change holds; UINT64_MAX: it waits, or there was none. */
+uint64_t sluice_engine_changed_at(const sluice_engine *engine);
+
+uint32_t sluice_engine_n_rules(const sluice_engine *engine);
+sluice_rule_faults sluice_engine_rule_faults(const sluice_engine *engine, uint32_t i_rule);
+
+/* None without fairness.group_by. */
+uint32_t sluice_engine_n_groups(const sluice_engine *engine);
+sluice_group_counts sluice_engine_group(const sluice_engine *engine, uint32_t i_group);
+sluice_fairness sluice_engine_fairness(const sluice_engine *engine);
 
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason);
 

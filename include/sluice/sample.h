@@ -19,6 +19,7 @@
 #define SLUICE_LIMIT_MESSAGE_BYTES (33u << 20) /* one wire message of a single sample           */
 #define SLUICE_LIMIT_BATCH_SAMPLES 4096        /* one wire message                              */
 #define SLUICE_LIMIT_REASONS       8           /* a verdict                                     */
+#define SLUICE_LIMIT_GROUPS        64          /* values of fairness.group_by; beyond: "(other)" */
 #define SLUICE_SKETCH_COORDINATES  128         /* bytes of a set sketch                         */
 #define SLUICE_IMAGE_BITS          495         /* of an image signature                         */
 #define SLUICE_IMAGE_BYTES         64          /* that hold them                                */
@@ -133,6 +134,7 @@ typedef struct sluice_finding {
     float similarity; /* the method's own unit */
     sluice_span of_id, of_source;
 } sluice_finding;
+struct sluice_verdict;
 
 typedef struct sluice_match {
     sluice_method method; /* NONE: nothing found                                           */
@@ -142,6 +144,7 @@ typedef struct sluice_match {
     sluice_span of_id, of_source; /* in the batch's arena                                         */
     const sluice_finding *also;   /* of the methods behind `method`, in their order; in the arena */
     uint32_t n_also; /* at most SLUICE_LIMIT_ALSO                                     */
+    const struct sluice_verdict *first; /* redelivered: the verdict of then; lent by the engine */
 } sluice_match;
 
 typedef enum sluice_decision {

@@ -1,6 +1,7 @@
 /* check.c - sluice check: what is wrong with a configuration, and what it buys. */
 #include "command/command.h"
 #include "command/progress.h"
+#include "command/replay.h"
 #include "command/settings.h"
 #include "bytes.h"
 #include "config_value.h"
@@ -20,6 +21,7 @@
 
 static const char usage[] =
     "usage: sluice check [-c FILE] [--set KEY=VALUE]... [--json] [--print-defaults]\n"
+    "       sluice check --replay VERDICTS [-c FILE] [--set KEY=VALUE]... [--json] [INPUT...]\n"
     "\n"
     "Reports every error of a configuration at once, with line and column; then how many "
     "samples\n"
@@ -29,12 +31,17 @@ static const char usage[] =
     "  --set KEY=VALUE   over the file, VALUE in YAML; can be repeated\n"
     "  --json            everything as one JSON object on standard output\n"
     "  --print-defaults  every key, explained, with the value it has after -c and --set\n"
+    "  --replay VERDICTS what this policy would have done with the samples of a verdict file, by\n"
+    "                    source and by group of fairness; INPUT, in the order of the verdicts, if\n"
+    "                    it speaks of attributes or sample.bytes, .cost, .media_type\n"
     "\n"
-    "Exit codes: 0 good, 64 usage, 78 an error in the configuration.\n";
+    "Exit codes: 0 good, 1 the replay is unfair or cannot be read, 64 usage, 78 an error in the\n"
+    "configuration.\n";
 
 typedef struct check_options {
     sl_settings settings;
     bool json, print;
+    sl_replay_options replay; /* verdicts NULL: none */
 } check_options;
 
 typedef struct check_findings {
@@ -372,7 +379,7 @@ static int parse_options(int argc, char **argv, check_options *options)
         } else if (option == OPTION_PRINT) {
             options->print = true;
         } else if (option == OPTION_REPLAY) {
-            return refuse_usage("--replay: not in this version", "");
+            options->replay.verdicts = optarg;
         } else if (option == OPTION_HELP) {
             fputs(usage, stdout);
             return SL_EXIT_OK;
@@ -381,7 +388,12 @@ static int parse_options(int argc, char **argv, check_options *options)
                                 argv[optind - 1]);
         }
     }
-    return optind < argc ? refuse_usage("unexpected ", argv[optind]) : -1;
+    options->replay.inputs = (const char *const *)argv + optind;
+    options->replay.n_inputs = (uint32_t)(argc - optind);
+    options->replay.json = options->json;
+    return optind < argc && options->replay.verdicts == NULL
+               ? refuse_usage("unexpected ", argv[optind])
+               : -1;
 }
 
 static int check(const check_options *options, check_findings *findings)
@@ -394,6 +406,9 @@ static int check(const check_options *options, check_findings *findings)
     }
     if (options->print && status == SLUICE_OK) {
         return print_values(&config);
+    }
+    if (options->replay.verdicts != NULL && status == SLUICE_OK) {
+        return sl_replay_run(&config, &options->replay);
     }
     look(&config, findings);
     if (options->json) {

@@ -23,6 +23,7 @@ int sl_command_explain(int argc, char **argv);
 int sl_command_state(int argc, char **argv);
 int sl_command_report(int argc, char **argv);
 int sl_command_reference(int argc, char **argv);
+int sl_command_test(int argc, char **argv);
 int sl_command_keygen(int argc, char **argv);
 
 /* The exit code that says `status`. */

@@ -1,12 +1,14 @@
 /* run.c - the daemon: opens the pipeline, says that it is ready, waits for the signal to end. */
 #include "command/command.h"
 #include "command/references.h"
+#include "command/reload.h"
 #include "command/settings.h"
 #include "bytes.h"
 #include "log.h"
 #include "pipeline.h"
 #include "sluice/version.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,10 +30,16 @@ static void raise_file_limit(void)
 static void say_ready(const sluice_config *config, const sl_pipeline *pipeline)
 {
     sl_pipeline_start start = sl_pipeline_start_of(pipeline);
+    uint64_t hash = 0;
+    if (sluice_config_live_hash(config, &hash) != SLUICE_OK) {
+        hash = 0; /* no memory: the line is worth more than the number */
+    }
     sl_log(1, "RUN-READY",
-           "version=%s state=%s offset=%llu restored_in_s=%.3f ingest=%s egress=%s pull=%s push=%s",
+           "version=%s state=%s offset=%llu restored_in_s=%.3f policy=%016llx ingest=%s egress=%s "
+           "pull=%s push=%s",
            sluice_version(), config->state, (unsigned long long)start.next_offset, start.restore_s,
-           config->listen.ingest, config->listen.egress, config->listen.pull, config->listen.push);
+           (unsigned long long)hash, config->listen.ingest, config->listen.egress,
+           config->listen.pull, config->listen.push);
 }
 
 static void say_counts(const sl_pipeline *pipeline, const char *id)
@@ -46,8 +54,31 @@ static void say_counts(const sl_pipeline *pipeline, const char *id)
            (unsigned long long)counts.undecodable, (unsigned long long)counts.durable_offset);
 }
 
+static pthread_t main_thread;
+
+/* OpenBLAS has started a thread before main, which blocks no signal: what reaches it while this
+ * loop is busy goes to the loop's thread, where it waits. */
+static void hand_on(int number)
+{
+    (void)pthread_kill(main_thread, number);
+}
+
+static void block_signals(sigset_t *signals)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    main_thread = pthread_self();
+    sigemptyset(signals);
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        struct sigaction action = {.sa_handler = hand_on, .sa_flags = SA_RESTART};
+        sigaddset(signals, numbers[i]);
+        sigaction(numbers[i], &action, NULL);
+    }
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+}
+
 /* The threads of the pipeline inherit the blocked signals, so that only this loop sees them. */
-static void wait_for_end(const sl_pipeline *pipeline, const sigset_t *signals)
+static void wait_for_end(sl_pipeline *pipeline, const sigset_t *signals,
+                         const sl_settings *settings, sluice_config *config)
 {
     const struct timespec a_while = {STATUS_LINE_S, 0};
     uint64_t said = 0;
@@ -59,7 +90,7 @@ static void wait_for_end(const sl_pipeline *pipeline, const sigset_t *signals)
             return;
         }
         if (got == SIGHUP) {
-            sl_log(1, "RUN-RELOAD", "no key of this version can be changed while running");
+            sl_reload(settings, config, pipeline);
         }
         uint64_t received = sl_pipeline_counts_of(pipeline).received;
         if (got < 0 && received != said) {
@@ -74,7 +105,8 @@ static const char usage[] =
     "\n"
     "Takes samples on listen.ingest, judges them, keeps what happened in `state`, and gives kept\n"
     "samples to consumers on listen.egress, until SIGTERM or SIGINT. `sluice check` explains the\n"
-    "configuration.\n";
+    "configuration. SIGHUP reads it again: policy, budget and fairness change with the next\n"
+    "block of 256 samples, other keys need a restart; an error changes nothing and is logged.\n";
 
 static int parse(int argc, char **argv, sl_settings *settings)
 {
@@ -111,11 +143,7 @@ int sl_command_run(int argc, char **argv)
         return SL_EXIT_CONFIG;
     }
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    block_signals(&signals);
     signal(SIGPIPE, SIG_IGN);
     raise_file_limit();
 
@@ -132,7 +160,7 @@ int sl_command_run(int argc, char **argv)
         return sl_exit_of(status);
     }
     say_ready(&config, pipeline);
-    wait_for_end(pipeline, &signals);
+    wait_for_end(pipeline, &signals, &settings, &config);
     say_counts(pipeline, "RUN-END");
     sl_pipeline_close(&pipeline);
     return SL_EXIT_OK;

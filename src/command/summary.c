@@ -168,6 +168,36 @@ static void print_influence(const sl_summary *summary, FILE *file)
     fputs(before[0] == ',' ? "\n" : "", file);
 }
 
+static void print_groups(const sluice_engine *engine, FILE *file)
+{
+    sluice_fairness fairness = sluice_engine_fairness(engine);
+    for (uint32_t i = 0; i < sluice_engine_n_groups(engine); i++) {
+        sluice_group_counts group = sluice_engine_group(engine, i);
+        fprintf(file, "%s    %5.1f %% dropped of %llu  %.*s\n", i == 0 ? "  groups\n" : "",
+                100 * (double)group.dropped / (double)group.received,
+                (unsigned long long)group.received,
+                (int)(group.group.size < 40 ? group.group.size : 40),
+                (const char *)group.group.data);
+    }
+    if (fairness.unfair) {
+        fprintf(file,
+                "  warning: the drop rates of groups differ by %.3g x, more than "
+                "fairness.max_ratio\n",
+                fairness.ratio);
+    }
+}
+
+static void print_faults(const sluice_engine *engine, FILE *file)
+{
+    for (uint32_t i = 0; i < sluice_engine_n_rules(engine); i++) {
+        sluice_rule_faults faults = sluice_engine_rule_faults(engine, i);
+        if (faults.n > 0) {
+            fprintf(file, "  warning: rule %u failed for %llu samples and did not match them: %s\n",
+                    i + 1, (unsigned long long)faults.n, faults.text);
+        }
+    }
+}
+
 void sl_summary_print(const sl_summary *summary, const sluice_engine *engine, FILE *file)
 {
     char received[32], bytes[32], rate[32], seconds[32], each[32];
@@ -200,6 +230,8 @@ void sl_summary_print(const sl_summary *summary, const sluice_engine *engine, FI
     sluice_engine_counters(engine, &counters);
     sl_counters_print(&counters, file);
     print_sources(engine, file);
+    print_groups(engine, file);
+    print_faults(engine, file);
 }
 
 static void set_count(json_t *object, const char *name, uint64_t count)
@@ -219,6 +251,37 @@ static json_t *source_json(const sluice_source_row *source)
     set_count(object, "dropped", source->dropped);
     set_count(object, "duplicates", source->duplicates);
     return object;
+}
+
+static json_t *groups_json(const sluice_engine *engine)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < sluice_engine_n_groups(engine); i++) {
+        sluice_group_counts group = sluice_engine_group(engine, i);
+        json_t *object = json_object();
+        json_object_set_new(object, "group",
+                            json_stringn((const char *)group.group.data, group.group.size));
+        set_count(object, "received", group.received);
+        set_count(object, "dropped", group.dropped);
+        json_array_append_new(list, object);
+    }
+    return list;
+}
+
+static json_t *faults_json(const sluice_engine *engine)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < sluice_engine_n_rules(engine); i++) {
+        sluice_rule_faults faults = sluice_engine_rule_faults(engine, i);
+        if (faults.n > 0) {
+            json_t *object = json_object();
+            set_count(object, "rule", i + 1);
+            set_count(object, "samples", faults.n);
+            json_object_set_new(object, "text", json_string(faults.text));
+            json_array_append_new(list, object);
+        }
+    }
+    return list;
 }
 
 void sl_summary_print_json(const sl_summary *summary, const sluice_engine *engine, FILE *file)
@@ -260,6 +323,9 @@ void sl_summary_print_json(const sl_summary *summary, const sluice_engine *engin
         json_array_append_new(list, source_json(&sources[i]));
     }
     json_object_set_new(object, "sources", list);
+    json_object_set_new(object, "groups", groups_json(engine));
+    json_object_set_new(object, "unfair", json_boolean(sluice_engine_fairness(engine).unfair));
+    json_object_set_new(object, "rule_faults", faults_json(engine));
     json_dumpf(object, file, JSON_COMPACT | JSON_REAL_PRECISION(6));
     fputc('\n', file);
     free(sources);

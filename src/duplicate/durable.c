@@ -3,9 +3,11 @@
  *   | version 2 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v, source
  * | | raw hash 16, if has RAW | normal hash 16, if has NORMAL | profile 1, sketch 128, if has
  * SKETCH | | signature 64, colours 32, if has IMAGE | oldest offset v, of exact, text, image |
+ *   | decision 1, weight 4, reasons 1, each: size v, bytes with their NUL | if has VERDICT
  *
  *   v = varint; integers are little-endian. About 185 bytes and the names for a text,
  *   140 for an image. Version 1 has no images and no oldest offset of theirs.
+ *   Without VERDICT (0x80) the sample was kept, with weight 1 and for no reason.
  *
  * Why strict: a row comes back from a disk. What is not exactly a row is refused as a whole, so a
  * damaged one can hide samples and never makes a false duplicate of one.
@@ -15,10 +17,13 @@
 
 #include "bytes.h"
 
+#include <float.h>
+
 #define VERSION      2
 #define VERSION_TEXT 1 /* before images */
 #define HAS_TEXT     (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
 #define HAS_ALL      (HAS_TEXT | SLUICE_HAS_IMAGE)
+#define HAS_VERDICT  0x80
 
 static sluice_status write_span(sluice_span span, sluice_bytes *out)
 {
@@ -32,12 +37,36 @@ static sluice_status write_hash(const uint64_t *hash, sluice_bytes *out)
     return sl_bytes_put_u64(out, hash[1]);
 }
 
+static bool is_plain(const sluice_verdict *verdict)
+{
+    const float one = 1;
+    return verdict->decision == SLUICE_KEEP && verdict->n_reasons == 0 &&
+           memcmp(&verdict->weight, &one, sizeof one) == 0;
+}
+
+static sluice_status write_verdict(const sluice_verdict *verdict, sluice_bytes *out)
+{
+    uint32_t weight;
+    memcpy(&weight, &verdict->weight, sizeof weight);
+    SLUICE_TRY(sl_bytes_put_u8(out, (uint8_t)verdict->decision));
+    SLUICE_TRY(sl_bytes_put_u32(out, weight));
+    SLUICE_TRY(sl_bytes_put_u8(out, (uint8_t)verdict->n_reasons));
+    for (uint32_t i = 0; i < verdict->n_reasons; i++) {
+        size_t size = strlen(verdict->reasons[i]) + 1;
+        SLUICE_TRY(sl_bytes_put_varint(out, size));
+        SLUICE_TRY(sl_bytes_append(out, verdict->reasons[i], size));
+    }
+    return SLUICE_OK;
+}
+
 static sluice_status write_fields(const sluice_sample *sample, const sl_durable_from *from,
                                   sluice_bytes *out)
 {
     const sluice_features *features = &sample->features;
     SLUICE_TRY(sl_bytes_put_u8(out, VERSION));
-    SLUICE_TRY(sl_bytes_put_u8(out, features->has & HAS_ALL));
+    bool plain = is_plain(&sample->verdict);
+    SLUICE_TRY(
+        sl_bytes_put_u8(out, (uint8_t)((features->has & HAS_ALL) | (plain ? 0 : HAS_VERDICT))));
     SLUICE_TRY(sl_bytes_put_varint(out, sample->offset));
     SLUICE_TRY(sl_bytes_put_u64(out, (uint64_t)sample->arrived_us));
     SLUICE_TRY(sl_bytes_put_varint(out, sample->i_producer));
@@ -60,7 +89,8 @@ static sluice_status write_fields(const sluice_sample *sample, const sl_durable_
     }
     SLUICE_TRY(sl_bytes_put_varint(out, from->exact));
     SLUICE_TRY(sl_bytes_put_varint(out, from->text));
-    return sl_bytes_put_varint(out, from->image);
+    SLUICE_TRY(sl_bytes_put_varint(out, from->image));
+    return plain ? SLUICE_OK : write_verdict(&sample->verdict, out);
 }
 
 sluice_status sl_durable_write(const sluice_sample *sample, const sl_durable_from *from,
@@ -139,13 +169,36 @@ static bool is_row(const sluice_sample *sample)
            bits_beyond(features->image_signature) == 0;
 }
 
+/* Of a kept or flagged sample; the reasons stay in the row. */
+static void read_verdict(sl_reader *reader, sluice_verdict *verdict)
+{
+    uint8_t decision = sl_reader_u8(reader);
+    uint32_t weight = sl_reader_u32(reader);
+    memcpy(&verdict->weight, &weight, sizeof weight);
+    verdict->decision = decision == SLUICE_FLAG ? SLUICE_FLAG : SLUICE_KEEP;
+    verdict->n_reasons = sl_reader_u8(reader);
+    bool good = (decision == SLUICE_KEEP || decision == SLUICE_FLAG) &&
+                verdict->n_reasons <= SLUICE_LIMIT_REASONS && verdict->weight >= 0 &&
+                verdict->weight <= FLT_MAX;
+    for (uint32_t i = 0; good && i < verdict->n_reasons; i++) {
+        sluice_span reason = read_name(reader, SLUICE_LIMIT_SOURCE_BYTES);
+        good = reason.size > 0 &&
+               memchr(reason.data, 0, reason.size) == reason.data + reason.size - 1 &&
+               sl_utf8_valid(reason);
+        verdict->reasons[i] = (const char *)reason.data;
+    }
+    reader->bad = reader->bad || !good || is_plain(verdict);
+}
+
 sluice_status sl_durable_read(sluice_span row, sluice_sample *sample, sl_durable_from *from)
 {
     *from = (sl_durable_from){0};
     *sample = (sluice_sample){0};
     sl_reader reader = sl_reader_of(row);
     uint8_t version = sl_reader_u8(&reader);
-    sample->features.has = sl_reader_u8(&reader);
+    uint8_t has = sl_reader_u8(&reader);
+    sample->features.has = has & (uint8_t)~HAS_VERDICT;
+    sample->verdict.weight = 1;
     sample->offset = sl_reader_varint(&reader);
     sample->arrived_us = (int64_t)sl_reader_u64(&reader);
     uint64_t i_producer = sl_reader_varint(&reader);
@@ -156,6 +209,9 @@ sluice_status sl_durable_read(sluice_span row, sluice_sample *sample, sl_durable
     from->exact = sl_reader_varint(&reader);
     from->text = sl_reader_varint(&reader);
     from->image = version == VERSION ? sl_reader_varint(&reader) : 0;
+    if (has & HAS_VERDICT) {
+        read_verdict(&reader, &sample->verdict);
+    }
     bool known =
         version == VERSION || (version == VERSION_TEXT && (sample->features.has & ~HAS_TEXT) == 0);
     if (!known || reader.bad || reader.at != reader.end || i_producer > UINT32_MAX ||

@@ -14,9 +14,10 @@ typedef struct sl_durable_from {
 SLUICE_MUST_USE sluice_status sl_durable_write(const sluice_sample *sample,
                                                const sl_durable_from *from, sluice_bytes *out);
 
-/* sl_durable_read - the fields of a sample that a row holds; all others are zero.
+/* sl_durable_read - the fields of a sample that a row holds, its verdict among them; all others are
+ * zero.
  *
- * row      Borrows: id and source of `sample` point into it.
+ * row      Borrows: id, source and reasons of `sample` point into it.
  * Returns  BADSAMPLE for anything that sl_durable_write does not make; the outputs are then
  *          zero. */
 SLUICE_MUST_USE sluice_status sl_durable_read(sluice_span row, sluice_sample *sample,

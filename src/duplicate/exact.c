@@ -1,6 +1,7 @@
 /* exact.c - finds kept samples with the same bytes, or the same text once normalized.
  *
- *   payload of a row | raw hash 16 | normal hash 16 |     kind = which of the two it has
+ *   payload of a row | raw hash 16 | normal hash 16 |     kind = which of the two it has 2,
+ *                                                                 number of its verdict 12
  *   keys of a row      raw_hash[0]   normal_hash[0] ^ NORMAL_SALT
  *
  * Why all 128 bits on the row: at 1e9 samples an accidental match is then out of reach (1e-21), and
@@ -10,6 +11,7 @@
 #include "exact.h"
 
 #include "bytes.h"
+#include "duplicate/verdicts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +19,13 @@
 #define HASH_BYTES  16
 #define NORMAL_SALT UINT64_C(0x9e3779b97f4a7c15)
 #define N_KEYS      2
+#define HAS_BITS    2 /* of a row's kind; the verdict's number is above them */
 
 struct sl_exact {
     sl_index index;
     sl_window window;
     sl_probe_counts own_counts, *counts; /* a probe counts and changes nothing else */
+    sl_verdicts *verdicts;
 };
 
 /* What a row or a sample is known by here. */
@@ -32,6 +36,7 @@ typedef struct identity {
 
 static const uint8_t kinds[N_KEYS] = {SLUICE_HAS_RAW, SLUICE_HAS_NORMAL};
 
+_Static_assert((SLUICE_HAS_RAW | SLUICE_HAS_NORMAL) < 1 << HAS_BITS, "two bits");
 _Static_assert(sizeof(((identity *)0)->raw) == HASH_BYTES, "128 bits");
 
 sl_index_options sl_exact_index_options(const sluice_config *config)
@@ -58,6 +63,10 @@ sluice_status sl_exact_open(const sluice_config *config, sl_exact **out, sluice_
         free(exact);
         return status;
     }
+    if (sl_verdicts_open(&exact->verdicts) != SLUICE_OK) {
+        sl_exact_close(&exact);
+        return sluice_fail(why, SLUICE_E_NOMEM, "duplicate.exact: no memory");
+    }
     *out = exact;
     return SLUICE_OK;
 }
@@ -66,6 +75,7 @@ void sl_exact_close(sl_exact **exact_p)
 {
     if (*exact_p != NULL) {
         sl_index_fini(&(*exact_p)->index);
+        sl_verdicts_close(&(*exact_p)->verdicts);
         free(*exact_p);
         *exact_p = NULL;
     }
@@ -81,7 +91,7 @@ static identity identity_of_sample(const sluice_sample *sample)
 
 static identity identity_of_row(const sl_row *row)
 {
-    identity who = {.has = row->kind};
+    identity who = {.has = row->kind & (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL)};
     memcpy(who.raw, row->payload, HASH_BYTES);
     memcpy(who.normal, row->payload + HASH_BYTES, HASH_BYTES);
     return who;
@@ -138,8 +148,8 @@ void sl_exact_prefetch(const sl_exact *exact, const sluice_sample *sample)
 }
 
 /* Takes the row as the match if it is a better one. */
-static void consider(const sluice_sample *sample, const identity *who, const sl_row *row,
-                     sluice_match *match)
+static void consider(const sl_exact *exact, const sluice_sample *sample, const identity *who,
+                     const sl_row *row, sluice_match *match)
 {
     identity theirs = identity_of_row(row);
     bool redelivered = agree(who, &theirs, SLUICE_HAS_RAW) &&
@@ -154,6 +164,9 @@ static void consider(const sluice_sample *sample, const identity *who, const sl_
                                 .of_offset = row->offset,
                                 .of_id = row->id,
                                 .of_source = row->source};
+        if (redelivered) {
+            match->first = sl_verdicts_at(exact->verdicts, row->kind >> HAS_BITS);
+        }
     }
 }
 
@@ -172,7 +185,7 @@ static void probe_kind(const sl_exact *exact, const sluice_sample *sample, const
             exact->counts->candidates++;
             if (agree(who, &theirs, kind)) {
                 exact->counts->verified++;
-                consider(sample, who, &row, match);
+                consider(exact, sample, who, &row, match);
             }
         }
     }
@@ -206,10 +219,12 @@ void sl_exact_insert(sl_exact *exact, const sluice_sample *sample)
     uint8_t payload[2 * HASH_BYTES];
     memcpy(payload, who.raw, HASH_BYTES);
     memcpy(payload + HASH_BYTES, who.normal, HASH_BYTES);
+    uint16_t number = sl_verdicts_enter(exact->verdicts, &sample->verdict);
+    uint16_t kind = (uint16_t)(number << HAS_BITS | who.has);
     uint32_t place = sl_rows_append(exact->index.rows, &(sl_row){.offset = sample->offset,
                                                                  .arrived_us = sample->arrived_us,
                                                                  .i_producer = sample->i_producer,
-                                                                 .kind = who.has,
+                                                                 .kind = kind,
                                                                  .payload = payload,
                                                                  .id = sample->id,
                                                                  .source = sample->source});

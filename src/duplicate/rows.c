@@ -27,8 +27,7 @@ typedef struct row_head {
     uint32_t i_producer;
     uint32_t id_size : 9;
     uint32_t source_size : 9;
-    uint32_t kind : 8;
-    uint32_t : 6;
+    uint32_t kind : 14;
 } row_head;
 
 _Static_assert(sizeof(row_head) == SL_ROWS_HEAD_BYTES, "heads are packed");
@@ -173,7 +172,7 @@ static void write_row(sl_rows *rows, uint32_t place, const sl_row *row)
                        .i_producer = row->i_producer,
                        .id_size = (uint32_t)row->id.size & 511,
                        .source_size = (uint32_t)row->source.size & 511,
-                       .kind = row->kind};
+                       .kind = row->kind & 0x3fffu};
     uint8_t *at = (uint8_t *)(head + 1);
     memcpy(at, row->payload, rows->payload_bytes);
     at += rows->payload_bytes;
@@ -222,7 +221,7 @@ bool sl_rows_at(const sl_rows *rows, uint32_t place, sl_row *row)
     *row = (sl_row){.offset = head->offset,
                     .arrived_us = head->arrived_us,
                     .i_producer = head->i_producer,
-                    .kind = (uint8_t)head->kind,
+                    .kind = (uint16_t)head->kind,
                     .payload = payload,
                     .id = {id, head->id_size},
                     .source = {id + head->id_size, head->source_size}};

@@ -25,7 +25,7 @@ typedef struct sl_row {
     uint64_t offset;
     int64_t arrived_us;
     uint32_t i_producer;
-    uint8_t kind;           /* the method's own                                                  */
+    uint16_t kind;          /* the method's own, 14 bits                                         */
     const uint8_t *payload; /* payload_bytes                                                     */
     sluice_span id, source;
 } sl_row;

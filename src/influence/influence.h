@@ -32,7 +32,8 @@ const char *sl_influence_admit(sl_influence *influence, const sluice_sample *sam
 void sl_influence_score(sl_influence *influence, sluice_sample *sample, uint32_t n,
                         const uint16_t *i_source, sl_arena *arena);
 
-/* What a judged sample leaves until its block ends. Duplicates leave nothing but their place. */
+/* What a judged sample leaves until its block ends. Dropped duplicates leave nothing but their
+ * place. */
 void sl_influence_apply(sl_influence *influence, const sluice_sample *sample, uint16_t i_source);
 
 /* The end of a block: next_offset is a multiple of SLUICE_BLOCK_SAMPLES. */

@@ -253,6 +253,14 @@ def measure_spool(results, build):
     results.add("A durable commit beside a plain file", "bench_spool_append build/release 1", lines)
 
 
+def measure_policy(results, build):
+    lines = output_of("taskset", "-c", str(os.cpu_count() - 1), os.path.join(build, "tests/bench_decide_policy"))
+    results.add("A policy", "bench_decide_policy", lines, "CPU time of rules, budget and counts; samples that lie in the cache.")
+    speeds = dict(re.findall(r"policy/(\w+) .* ([\d.]+) M/s", "\n".join(lines)))
+    results.ask("three rules, a core", 1_000_000, float(speeds["three_rules"]) * 1e6, "samples/s")
+    results.ask("three rules with texts, a core", 1_000_000, float(speeds["three_texts"]) * 1e6, "samples/s")
+
+
 def path_line(row):
     return (f"{row['start']:5} batch {row['batch']:5}  offered {row['rate'] or 'all':>6}/s   acknowledged "
             f"{row['acknowledged_per_s']:8.0f}/s (least {row['least_per_s']:.0f})   due -> read p50 "
@@ -382,6 +390,7 @@ def main():
     measure_index(results, build)
     measure_images(results, build)
     measure_spool(results, build)
+    measure_policy(results, build)
     measure_flat(results, build)
     measure_influence(results, build)
     measure_memory(results, build, int(float(os.environ.get("SLUICE_BENCH_DOCUMENTS", "1e7"))))

@@ -215,7 +215,7 @@ static void test_config_parse_anchors_aliases_tags_documents_are_refused(void **
 static void test_config_parse_no_yaml_says_where(void **state)
 {
     (void)state;
-    assert_refused("seed: 1\npolicy: [a\nworkers: 2\n", 4, 1, "not YAML: ");
+    assert_refused("seed: 1\nduplicate: {window: {age: 1d\n", 3, 1, "not YAML: ");
     assert_refused("seed: \"1\n", 1, 8, "not YAML: ");
     assert_refused("seed: 1\n\tworkers: 2\n", 1, 7, "not YAML: ");
     assert_refused("seed: 1\nname: \xff\xfe\n", 2, 1, "not UTF-8");
@@ -226,7 +226,7 @@ static void test_config_parse_no_yaml_says_where(void **state)
     assert_int_equal(errors.error[0].line, 2);
     assert_int_equal(errors.error[0].column, 8);
     /* What was wrong before the syntax error is said too. */
-    assert_refused("sed: 1\npolicy: [a\nworkers: 2\n", 1, 1, "did you mean seed?");
+    assert_refused("sed: 1\nworkers: 2\nname: \"a\n", 1, 1, "did you mean seed?");
     assert_int_equal(errors.n, 2);
 }
 
@@ -262,7 +262,10 @@ static void test_config_parse_hostile_text_is_bounded(void **state)
         assert_int_equal(status, line == 16384 ? SLUICE_OK : SLUICE_E_CONFIG);
     }
     free(text);
-    assert_refused("policy: [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]\n", 1, 23, "nested deeper than 16");
+    assert_refused("policy: [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]\n", 1, 10,
+                   "policy[1]: expected a rule");
+    assert_string_equal(errors.error[1].text, "nested too deep");
+    assert_refused("name: [[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]\n", 1, 7, "name: have a list");
 }
 
 static void test_config_parse_more_errors_than_are_kept_counts_them(void **state)
@@ -290,23 +293,125 @@ static void test_config_parse_keys_of_later_versions_pass_at_their_default_only(
                            "  half_life: 100000\n"
                            "  damping: {margin: 2}\n"
                            "  references: []\n"
-                           "  expert: {bound_sample: 5.00, refresh: auto}\n"
-                           "budget: {}\n"
-                           "policy:\n"
-                           "  - do: drop\n"
-                           "    reason: duplicate\n"
-                           "    when: 'duplicate'\n"
-                           "  - {when: percentile.leverage >= 0.99, do: flag, reason: rare}\n"),
+                           "  expert: {bound_sample: 5.00, refresh: auto}\n"),
                      SLUICE_OK);
     assert_refused("encoder: minilm\n", 1, 10, "upstream, builtin or none");
     assert_refused("duplicate: {embedding: {memory: 1GiB}}\n", 1, 33, "only the default 320MiB");
     assert_refused("duplicate: {embedding: {memory: 1GB}}\n", 1, 33, "a size such as");
-    assert_refused("budget: {keep_fraction: 0.5}\n", 1, 9, "not in this version");
-    assert_refused("fairness: 1\n", 1, 11, "not in this version");
-    assert_refused("policy: []\n", 1, 9, "policy: not in this version");
-    assert_refused("policy:\n  - {when: percentile.leverage >= 0.99, do: flag, reason: rare}\n"
-                   "  - {when: duplicate, do: drop, reason: duplicate}\n",
-                   2, 3, "not in this version");
+}
+
+static const char policy_text[] =
+    "policy:\n"
+    "  - when: |\n"
+    "      duplicate and\n"
+    "        duplicate.similarity > 0.9\n"
+    "    do: drop\n"
+    "    reason: duplicate\n"
+    "  - {when: 'attributes[\"page-url\"] == \"\\\\x\"', do: flag, reason: odd-url, weight: 0.25}\n"
+    "  - {when: influence.toward.catalogue > 0, do: keep}\n"
+    "budget: {keep_fraction: 0.5, by: \"-percentile.toward.catalogue\"}\n"
+    "fairness: {group_by: attributes.region.code}\n"
+    "influence: {references: [{name: catalogue, source: c, samples: 10}]}\n";
+
+static void test_config_parse_policy_reads_rules_budget_and_fairness(void **state)
+{
+    (void)state;
+    sluice_config config;
+    if (parse(&config, policy_text) != SLUICE_OK) {
+        fail_msg("%u:%u %s", errors.error[0].line, errors.error[0].column, errors.error[0].text);
+    }
+    assert_int_equal(config.policy.n_rules, 3);
+    assert_string_equal(config.policy.rule[0].when, "duplicate and   duplicate.similarity > 0.9");
+    assert_int_equal(config.policy.rule[0].decision, SLUICE_DROP);
+    assert_string_equal(config.policy.rule[1].reason, "odd-url");
+    assert_float_equal(config.policy.rule[1].weight, 0.25, 0);
+    assert_int_equal(config.policy.rule[2].decision, SLUICE_KEEP);
+    assert_float_equal(config.policy.rule[2].weight, 1, 0);
+    assert_float_equal(config.budget.keep_fraction, 0.5, 0);
+    assert_string_equal(config.fairness.group_by, "attributes.region.code");
+    assert_float_equal(config.fairness.max_ratio, 1.25, 0);
+    assert_int_equal(config.fairness.min_samples, 500);
+
+    /* What was read is printed and read back; none is none. */
+    sluice_bytes printed = {0};
+    sluice_config again;
+    sluice_config_default(&again);
+    assert_int_equal(sluice_config_print(&config, &printed), SLUICE_OK);
+    assert_int_equal(
+        sluice_config_parse(&again, (sluice_span){printed.data, printed.size}, &errors), SLUICE_OK);
+    assert_memory_equal(&config, &again, sizeof config);
+    sl_bytes_fini(&printed);
+    assert_int_equal(parse(&config, "policy: []\nbudget: {}\nfairness: {}\n"), SLUICE_OK);
+    assert_int_equal(config.policy.n_rules, 0);
+}
+
+static void test_config_parse_bad_policies_are_refused_at_their_place(void **state)
+{
+    (void)state;
+    assert_refused("policy:\n  - {when: duplicat, do: keep}\n", 2, 12,
+                   "policy[1].when: duplicat: unknown name; did you mean duplicate?");
+    assert_refused("policy:\n  - {do: keep, when: \"sample.bytes > 1 && duplicate\"}\n", 2, 40,
+                   "policy[1].when: && is written \"and\"");
+    assert_refused("policy:\n  - {when: sample.bytes > 1, do: drop, reason: duplicate}\n", 2, 48,
+                   "must test duplicate");
+    assert_refused("policy:\n  - {when: duplicate, do: drop}\n", 2, 5,
+                   "flag and drop need a reason");
+    assert_refused("policy:\n  - {when: duplicate, do: drop, reason: budget}\n", 2, 41,
+                   "the reason of the budget");
+    assert_refused("policy:\n  - {when: duplicate, do: drop, reason: a b}\n", 2, 41,
+                   "policy[1].reason: have \"a b\"");
+    assert_refused("policy:\n  - {when: duplicate, do: drip, reason: a}\n", 2, 27,
+                   "keep, flag or drop");
+    assert_refused("policy:\n  - {when: duplicate, do: keep, weigth: 2}\n", 2, 41,
+                   "policy[1].weigth: unknown key; did you mean weight?");
+    assert_refused("policy:\n  - {when: duplicate, do: keep, weight: -1}\n", 2, 41,
+                   "a number from 0");
+    assert_refused("policy:\n  - {when: duplicate, do: drop, reason: duplicate, weight: 1}\n", 2, 5,
+                   "has no weight");
+    assert_refused("policy:\n  - {when: [1], do: keep}\n", 2, 12, "expected a single value");
+    assert_refused("policy:\n  - {when: , do: keep}\n", 2, 6, "expected a single value");
+    assert_refused("policy:\n  - {do: keep}\n", 2, 5, "when is missing");
+    assert_refused("policy:\n  - duplicate\n", 2, 5, "expected a rule");
+    assert_refused("policy: {when: duplicate}\n", 1, 9, "expected a list of rules");
+    assert_refused("budget: {keep_fraction: 0.5}\n", 1, 9, "by is missing");
+    assert_refused("budget: {keep_fraction: 2, by: sample.cost}\n", 1, 25, "0.01 to 1");
+    assert_refused("budget: {keep_fraction: 0.5, by: sample.source}\n", 1, 34, "it gives a text");
+    assert_refused("budget: {keep_fraction: 0.5, by: sample.cost > 1}\n", 1, 34,
+                   "it gives true or false; expected a number");
+    assert_refused("budget: {keep_fraction: 0.5, by: percentile.toward.x}\n", 1, 34,
+                   "influence.references has no such name");
+    assert_refused("budget: 1\n", 1, 9, "budget: expected {}");
+    assert_refused("fairness: 1\n", 1, 11, "fairness: expected {}");
+    assert_refused("fairness: {max_ratio: 2}\n", 1, 11, "group_by is missing");
+    assert_refused("fairness: {group_by: sample.cost}\n", 1, 22, "sample.source");
+    assert_refused("fairness: {group_by: attributes.a, max_ratio: 0.5}\n", 1, 47, "from 1 to 1000");
+    assert_refused("fairness: {group_by: attributes.a, min_samples: 1.5}\n", 1, 49, "whole number");
+    /* All of a text are told, those of the policy too. */
+    assert_refused("sed: 1\npolicy:\n  - {when: a, do: keep}\n  - {when: b, do: keep}\n", 1, 1,
+                   "sed");
+    assert_int_equal(errors.n, 3);
+    assert_int_equal(errors.error[2].line, 4);
+    /* A reference that is gone takes the rules about it with it. */
+    sluice_config config;
+    assert_int_equal(parse(&config, policy_text), SLUICE_OK);
+    assert_int_equal(sluice_config_set(&config, "influence.references=[]", &errors),
+                     SLUICE_E_CONFIG);
+    assert_int_equal(errors.n, 2);
+    assert_int_equal(errors.error[0].line, 0);
+    /* 64 rules, 511 bytes, and one more of each. */
+    char text[SLUICE_LIMIT_RULES * 32 + 64] = "policy:\n";
+    for (int i = 0; i < SLUICE_LIMIT_RULES; i++) {
+        strcat(text, "  - {when: duplicate, do: keep}\n");
+    }
+    assert_int_equal(parse(&config, text), SLUICE_OK);
+    assert_int_equal(config.policy.n_rules, SLUICE_LIMIT_RULES);
+    strcat(text, "  - {when: duplicate, do: keep}\n");
+    assert_refused(text, SLUICE_LIMIT_RULES + 2, 5, "more than 64 rules");
+    for (int n = 511; n <= 512; n++) {
+        snprintf(text, sizeof text, "policy:\n  - {when: \"duplicate%*s1 == 1\", do: keep}\n",
+                 n - 15, " and ");
+        assert_int_equal(parse(&config, text), n == 511 ? SLUICE_OK : SLUICE_E_CONFIG);
+    }
 }
 
 static void test_config_parse_lists_and_mappings_of_influence(void **state)
@@ -541,6 +646,8 @@ int main(void)
         cmocka_unit_test(test_config_parse_hostile_text_is_bounded),
         cmocka_unit_test(test_config_parse_more_errors_than_are_kept_counts_them),
         cmocka_unit_test(test_config_parse_keys_of_later_versions_pass_at_their_default_only),
+        cmocka_unit_test(test_config_parse_policy_reads_rules_budget_and_fairness),
+        cmocka_unit_test(test_config_parse_bad_policies_are_refused_at_their_place),
         cmocka_unit_test(test_config_parse_lists_and_mappings_of_influence),
         cmocka_unit_test(test_config_parse_bad_lists_and_mappings_of_influence_are_refused),
         cmocka_unit_test(test_config_set_changes_one_key),

@@ -101,6 +101,44 @@ static void test_durable_extremes_come_back(void **state)
     assert_round_trip(&sample);
 }
 
+static void test_durable_verdicts_come_back_and_no_part_of_them(void **state)
+{
+    (void)state;
+    sluice_bytes row = {0}, plain = {0};
+    sluice_sample sample = make_sample(1000, 7, "id", "web"), back;
+    sl_durable_from oldest;
+    write(&sample, &plain);
+    sample.verdict = (sluice_verdict){
+        .decision = SLUICE_FLAG, .weight = 0.25F, .n_reasons = 2, .reasons = {"rare", "x"}};
+    write(&sample, &row);
+    assert_int_equal(row.size, plain.size + 1 + 4 + 1 + 6 + 3);
+    assert_int_equal(sl_durable_read(span_of(&row), &back, &oldest), SLUICE_OK);
+    assert_int_equal(back.features.has, sample.features.has);
+    assert_int_equal(back.verdict.decision, SLUICE_FLAG);
+    assert_float_equal(back.verdict.weight, 0.25, 0);
+    assert_int_equal(back.verdict.n_reasons, 2);
+    assert_string_equal(back.verdict.reasons[0], "rare");
+    assert_string_equal(back.verdict.reasons[1], "x");
+    for (size_t size = 0; size < row.size; size++) {
+        assert_refused(&row, size);
+    }
+    /* What write does not make: another decision, no end of a reason, too many of them. */
+    const size_t verdict = plain.size;
+    static const struct {
+        size_t at;
+        uint8_t byte;
+    } bad[] = {{0, SLUICE_DROP}, {0, SLUICE_REFUSE}, {4, 0xff}, {4, 0xbf}, {5, 9}, {5, 1},
+               {10, 0},          {11, 'y'},          {6, 0},    {7, 0xff}};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        uint8_t before = row.data[verdict + bad[i].at];
+        row.data[verdict + bad[i].at] = bad[i].byte;
+        assert_refused(&row, row.size);
+        row.data[verdict + bad[i].at] = before;
+    }
+    sl_bytes_fini(&row);
+    sl_bytes_fini(&plain);
+}
+
 static void test_durable_row_is_compact(void **state)
 {
     (void)state;
@@ -208,6 +246,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_durable_rows_come_back_and_no_part_of_them),
         cmocka_unit_test(test_durable_extremes_come_back),
+        cmocka_unit_test(test_durable_verdicts_come_back_and_no_part_of_them),
         cmocka_unit_test(test_durable_row_is_compact),
         cmocka_unit_test(test_durable_hostile_fields_are_refused),
         cmocka_unit_test(test_durable_row_of_version_1_comes_back),

@@ -63,7 +63,8 @@ static inline sluice_sample make_sample(uint64_t offset, uint64_t seed, const ch
     sluice_sample sample = {.offset = offset,
                             .arrived_us = (int64_t)(offset * 1000),
                             .id = sl_span_of(id),
-                            .source = sl_span_of(source)};
+                            .source = sl_span_of(source),
+                            .verdict = {.weight = 1}};
     uint64_t state = seed;
     sample.features.has = SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH;
     sample.features.profile = SLUICE_PROFILE_NEWS;

@@ -15,6 +15,7 @@ static int open_watching(void **state)
     static watching test;
     test = (watching){.config = make_config(64 << 10, 1 << 20), .next = 1};
     test.config.seed = 9;
+    test.config.duplicate.image_profile = SLUICE_IMAGE_ALIKE; /* found by the scan of a prefix */
     *state = &test;
     return sl_duplicate_open(&test.config, &test.duplicate, NULL) == SLUICE_OK ? 0 : -1;
 }
@@ -126,7 +127,7 @@ static void test_watch_images_by_the_whole_signature(void **state)
     assert_recall(test, SLUICE_METHOD_IMAGE, 1, 1, 0);
     assert_recall(test, SLUICE_METHOD_TEXT, 0, 0, 0);
     sluice_sample hidden = make_image_sample(next_offset(test, true), 1, "hidden", "s");
-    for (uint32_t i = 0; i < 20; i++) { /* like enough, but all of it differs in the prefix */
+    for (uint32_t i = 0; i < 100; i++) { /* like enough, but all of it differs in the prefix */
         hidden.features.image_signature[i / 8] ^= (uint8_t)(1u << i % 8);
     }
     apply(test, &hidden, SLUICE_KEEP);

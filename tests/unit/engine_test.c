@@ -371,6 +371,274 @@ static void test_engine_sources_beyond_the_limit_are_other(void **state)
     assert_valid(f);
 }
 
+/* --- what a policy decides --- */
+
+static void set_policy(fixture *f, const char *yaml)
+{
+    static sluice_config_errors errors;
+    if (sluice_config_parse(&f->config, sl_span_of(yaml), &errors) != SLUICE_OK) {
+        fail_msg("%u:%u %s", errors.error[0].line, errors.error[0].column, errors.error[0].text);
+    }
+}
+
+static void test_engine_match_that_the_policy_keeps_may_represent(void **state)
+{
+    fixture *f = *state;
+    set_policy(f, "policy:\n"
+                  "  - {when: 'duplicate.method == \"text\"', do: flag, reason: near}\n"
+                  "  - {when: 'duplicate.method == \"exact\"', do: drop, reason: duplicate}\n");
+    reopen(f);
+    run_one(f, "a", TEXT_A);
+    const sluice_sample *sample = run_one(f, "b", TEXT_A_EDITED);
+    assert_int_equal(sample->verdict.decision, SLUICE_FLAG);
+    assert_string_equal(sample->verdict.reasons[0], "near");
+    assert_int_equal(sample->match.of_offset, 0);
+    sample = run_one(f, "c", TEXT_A_EDITED);
+    assert_int_equal(sample->verdict.decision, SLUICE_DROP);
+    assert_int_equal(sample->match.of_offset, 1);
+}
+
+static void test_engine_sample_dropped_for_another_reason_represents_nothing(void **state)
+{
+    fixture *f = *state;
+    set_policy(f, "policy: [{when: 'sample.source == \"src\"', do: drop, reason: bought}]\n");
+    reopen(f);
+    for (int i = 0; i < 2; i++) { /* no match, dropped: the copy finds nothing either */
+        const sluice_sample *sample = run_one(f, i == 0 ? "a" : "b", TEXT_A);
+        assert_int_equal(sample->verdict.decision, SLUICE_DROP);
+        assert_string_equal(sample->verdict.reasons[0], "bought");
+        assert_int_equal(sample->match.method, SLUICE_METHOD_NONE);
+    }
+    set_policy(f, "policy: [{when: duplicate or sample.bytes > 88, do: drop, reason: other}]\n");
+    reopen(f);
+    run_one(f, "a", TEXT_A_EDITED + 2);
+    const sluice_sample *sample = run_one(f, "b", TEXT_A_EDITED); /* a match, dropped as `other` */
+    assert_string_equal(sample->verdict.reasons[0], "other");
+    assert_int_equal(sample->match.of_offset, 0);
+    sample = run_one(f, "c", TEXT_A_EDITED);
+    assert_int_equal(sample->match.of_offset, 0);
+}
+
+/* Same message, same verdict: also after a restart, and under another policy. */
+static void test_engine_redelivered_sample_gets_its_first_verdict(void **state)
+{
+    fixture *f = *state;
+    set_policy(f, "policy:\n"
+                  "  - {when: sample.bytes > 4, do: flag, reason: long, weight: 0.5}\n"
+                  "  - {when: sample.bytes > 5, do: flag, reason: longer}\n");
+    reopen(f);
+    run_one(f, "b", TEXT_B);
+    run_one(f, "a", TEXT_A);
+    for (int restarted = 0; restarted < 2; restarted++) {
+        const sluice_sample *sample = run_one(f, "a", TEXT_A);
+        assert_true(sample->match.redelivered);
+        assert_int_equal(sample->offset, 1);
+        assert_int_equal(sample->verdict.decision, SLUICE_FLAG);
+        assert_int_equal(sample->verdict.n_reasons, 2);
+        assert_string_equal(sample->verdict.reasons[0], "long");
+        assert_string_equal(sample->verdict.reasons[1], "longer");
+        assert_float_equal(sample->verdict.weight, 0.5, 0);
+        sluice_bytes checkpoint = {0};
+        assert_int_equal(sluice_engine_save(f->engine, &checkpoint), SLUICE_OK);
+        set_policy(f, "policy: []\n");
+        reopen(f);
+        assert_int_equal(
+            sluice_engine_load(f->engine, (sluice_span){checkpoint.data, checkpoint.size}),
+            SLUICE_OK);
+        restore_rows(f);
+        sl_bytes_fini(&checkpoint);
+    }
+}
+
+static void add_texts(fixture *f, uint32_t from, uint32_t to)
+{
+    for (uint32_t i = from; i < to; i++) {
+        char id[16], text[64];
+        snprintf(id, sizeof id, "i%u", i);
+        snprintf(text, sizeof text, "text %u of %u other words %u", i, i * 7919, i * i);
+        add_sample(f, id, text);
+    }
+}
+
+static void test_engine_changed_policy_holds_from_the_next_block_on(void **state)
+{
+    fixture *f = *state;
+    static const uint32_t batches[] = {1, 7, 700};
+    for (uint32_t b = 0; b < 3; b++) {
+        sluice_config changed = f->config;
+        reopen(f);
+        f->rows.size = 0;
+        changed.policy.n_rules = 1;
+        memset(&changed.policy.rule[0], 0, sizeof changed.policy.rule[0]);
+        strcpy(changed.policy.rule[0].when, "true");
+        strcpy(changed.policy.rule[0].reason, "new");
+        changed.policy.rule[0].decision = SLUICE_FLAG;
+        changed.policy.rule[0].weight = 1;
+        for (uint32_t at = 0; at < 700;) {
+            if (at == (b == 2 ? 0 : 7)) {
+                assert_int_equal(sluice_engine_change(f->engine, &changed, NULL), SLUICE_OK);
+            }
+            uint32_t end = at == 0 ? 7 : at + batches[b] < 700 ? at + batches[b] : 700;
+            sl_bytes_clear(&f->bytes);
+            add_texts(f, at, end);
+            const sluice_sample *sample = run(f, 0, 0);
+            for (uint32_t i = 0; i < end - at; i++) {
+                uint64_t from = b == 2 ? 0 : 256; /* asked for at 0, which begins a block */
+                assert_int_equal(sample[i].verdict.decision,
+                                 sample[i].offset >= from ? SLUICE_FLAG : SLUICE_KEEP);
+            }
+            at = end;
+        }
+        assert_int_equal(sluice_engine_changed_at(f->engine), b == 2 ? 0 : 256);
+        strcpy(changed.policy.rule[0].when, "nonsense");
+        assert_int_equal(sluice_engine_change(f->engine, &changed, NULL), SLUICE_E_CONFIG);
+    }
+}
+
+static void test_engine_budget_and_groups_go_on_after_a_checkpoint(void **state)
+{
+    fixture *f = *state;
+    static uint8_t decisions[2000];
+    sluice_bytes checkpoint = {0};
+    set_policy(f, "budget: {keep_fraction: 0.3, by: sample.bytes}\n"
+                  "fairness: {group_by: sample.source, min_samples: 1}\n");
+    for (int restarted = 0; restarted < 2; restarted++) {
+        reopen(f);
+        uint32_t begin = 0;
+        if (restarted == 1) {
+            sluice_span saved = {checkpoint.data, checkpoint.size};
+            assert_int_equal(sluice_engine_load(f->engine, saved), SLUICE_OK);
+            restore_rows(f);
+            sluice_engine_rows_complete(f->engine, 900);
+            begin = 900;
+        }
+        for (uint32_t at = begin; at < 2000; at += 100) {
+            if (at == 900 && restarted == 0) {
+                assert_int_equal(sluice_engine_save(f->engine, &checkpoint), SLUICE_OK);
+            }
+            sl_bytes_clear(&f->bytes);
+            add_texts(f, at, at + 100);
+            size_t rows = f->rows.size;
+            const sluice_sample *sample = run(f, 0, 0);
+            f->rows.size = at >= 900 ? rows : f->rows.size; /* of the first 900 alone */
+            for (uint32_t i = 0; i < 100; i++) {
+                if (restarted == 0) {
+                    decisions[at + i] = (uint8_t)sample[i].verdict.decision;
+                }
+                assert_int_equal(sample[i].verdict.decision, decisions[at + i]);
+                bool dropped = sample[i].verdict.decision == SLUICE_DROP;
+                assert_true(!dropped || strcmp(sample[i].verdict.reasons[0], "budget") == 0);
+            }
+        }
+        assert_int_equal(sluice_engine_n_groups(f->engine), 1);
+        assert_int_equal(sluice_engine_group(f->engine, 0).received, 2000);
+        assert_in_range(sluice_engine_group(f->engine, 0).dropped, 1400 - 65, 1400 + 65);
+    }
+    sl_bytes_fini(&checkpoint);
+}
+
+/* Runs 2,000 texts; the mean size of the kept ones of the second half, and of the dropped ones. */
+static void run_sizes(fixture *f, double *kept, double *dropped)
+{
+    double sum[2] = {0, 0}, n[2] = {0, 0};
+    for (uint32_t at = 0; at < 2000; at += 100) {
+        sl_bytes_clear(&f->bytes);
+        for (uint32_t i = at; i < at + 100; i++) {
+            char id[16], text[128];
+            uint32_t size = (i * 7919u) % 64;
+            snprintf(id, sizeof id, "i%u", i);
+            snprintf(text, sizeof text, "%u %.*s", i * i, (int)size,
+                     "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz0123456789");
+            add_sample(f, id, text);
+        }
+        const sluice_sample *sample = run(f, 0, 0);
+        for (uint32_t i = 0; i < 100 && at >= 1000; i++) {
+            int out = sample[i].verdict.decision == SLUICE_DROP;
+            sum[out] += (double)sample[i].payload.size;
+            n[out]++;
+        }
+    }
+    *kept = sum[0] / n[0];
+    *dropped = sum[1] / n[1];
+}
+
+static void test_engine_budget_keeps_the_highest_scores_and_begins_anew_with_another(void **state)
+{
+    fixture *f = *state;
+    double kept, dropped;
+    sluice_bytes saved = {0}, other = {0};
+    set_policy(f, "duplicate: {enabled: false}\nbudget: {keep_fraction: 0.5, by: sample.bytes}\n");
+    reopen(f);
+    run_sizes(f, &kept, &dropped);
+    assert_true(kept - dropped > 25); /* 48 and 16 of 64, about */
+    assert_int_equal(sluice_engine_save(f->engine, &saved), SLUICE_OK);
+    set_policy(f, "budget: {keep_fraction: 0.5, by: -sample.bytes}\n");
+    reopen(f);
+    assert_int_equal(sluice_engine_load(f->engine, (sluice_span){saved.data, saved.size}),
+                     SLUICE_OK);
+    assert_int_equal(sluice_engine_save(f->engine, &other), SLUICE_OK);
+    assert_true(other.size < saved.size - 4000); /* no scores of the other budget */
+    reopen(f);
+    run_sizes(f, &kept, &dropped);
+    assert_true(dropped - kept > 25);
+    sl_bytes_fini(&saved);
+    sl_bytes_fini(&other);
+}
+
+static void test_engine_checkpoint_of_version_2_is_read(void **state)
+{
+    fixture *f = *state;
+    sluice_bytes saved = {0};
+    run_one(f, "a", TEXT_A);
+    assert_int_equal(sluice_engine_save(f->engine, &saved), SLUICE_OK);
+    sl_reader reader = sl_reader_of((sluice_span){saved.data + 16, saved.size - 16});
+    size_t portfolio = (size_t)sl_reader_u64(&reader);
+    size_t decide = 8 + 6 * 8 + 4 * 4 + 8 + 4 + 4 + 7 + 2 * 8; /* an empty budget, "(other)" */
+    uint8_t *at = saved.data + 16 + 8 + portfolio;
+    memmove(at, at + decide, saved.size - decide - (size_t)(at - saved.data));
+    saved.data[4] = 2;
+    reopen(f);
+    assert_int_equal(sluice_engine_load(f->engine, (sluice_span){saved.data, saved.size - decide}),
+                     SLUICE_OK);
+    assert_int_equal(sluice_engine_next_offset(f->engine), 1);
+    assert_int_equal(sluice_portfolio_row(sluice_engine_portfolio(f->engine), 1).kept, 1);
+    sl_bytes_fini(&saved);
+}
+
+static void test_engine_rules_may_speak_of_attributes(void **state)
+{
+    fixture *f = *state;
+    set_policy(f, "policy: [{when: 'attributes.region == \"north\"', do: drop, reason: north}]\n"
+                  "fairness: {group_by: attributes.region, min_samples: 1, max_ratio: 2}\n");
+    reopen(f);
+    static const char *const regions[] = {"north", "south", ""};
+    for (uint32_t i = 0; i < 3; i++) {
+        sluice_bytes inner = {0}, entry = {0};
+        put_field(&entry, 1, "region");
+        put_field(&entry, 2, "first");
+        put_field(&entry, 2, regions[i]);
+        put_field(&inner, 1, i == 0 ? "a" : i == 1 ? "b" : "c");
+        put_field(&inner, 4, i == 0 ? "text one" : i == 1 ? "words two" : "letters three");
+        assert_int_equal(sl_bytes_put_varint(&inner, 9 << 3 | 2), SLUICE_OK);
+        assert_int_equal(sl_bytes_put_varint(&inner, entry.size), SLUICE_OK);
+        assert_int_equal(sl_bytes_append(&inner, entry.data, entry.size), SLUICE_OK);
+        assert_int_equal(sl_bytes_put_varint(&f->bytes, 0x0a), SLUICE_OK);
+        assert_int_equal(sl_bytes_put_varint(&f->bytes, inner.size), SLUICE_OK);
+        assert_int_equal(sl_bytes_append(&f->bytes, inner.data, inner.size), SLUICE_OK);
+        sl_bytes_fini(&inner);
+        sl_bytes_fini(&entry);
+    }
+    const sluice_sample *sample = run(f, 0, 0);
+    assert_int_equal(sample[0].verdict.decision, SLUICE_DROP);
+    assert_int_equal(sample[1].verdict.decision, SLUICE_KEEP);
+    assert_int_equal(sample[2].verdict.decision, SLUICE_KEEP);
+    assert_int_equal(sluice_engine_n_groups(f->engine), 3);
+    assert_int_equal(sluice_engine_group(f->engine, 0).dropped, 1);
+    sluice_fairness fairness = sluice_engine_fairness(f->engine);
+    assert_float_equal(fairness.ratio, 2, 1e-9); /* 1 of 1 to half a drop of 1 */
+    assert_false(fairness.unfair);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
@@ -391,6 +659,14 @@ int main(void)
         TEST(test_engine_row_erased_before_a_restart_stays_erased_through_the_replay),
         TEST(test_engine_damaged_checkpoint_is_refused_and_changes_nothing),
         TEST(test_engine_sources_beyond_the_limit_are_other),
+        TEST(test_engine_match_that_the_policy_keeps_may_represent),
+        TEST(test_engine_sample_dropped_for_another_reason_represents_nothing),
+        TEST(test_engine_redelivered_sample_gets_its_first_verdict),
+        TEST(test_engine_changed_policy_holds_from_the_next_block_on),
+        TEST(test_engine_budget_and_groups_go_on_after_a_checkpoint),
+        TEST(test_engine_budget_keeps_the_highest_scores_and_begins_anew_with_another),
+        TEST(test_engine_checkpoint_of_version_2_is_read),
+        TEST(test_engine_rules_may_speak_of_attributes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

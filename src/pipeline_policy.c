@@ -1,0 +1,101 @@
+/* pipeline_policy.c - what a running filter does about its policy: takes changes, tells faults.
+ *
+ *   SIGHUP --want--> wanted --take--> engine: from the next block on --tell--> log, checkpoint
+ *   any thread       atomic           the estimator
+ *
+ * Why a checkpoint at once: what the budget has learned belongs to one configuration. With the
+ * checkpoint in the transaction of the first samples of the new one, a restart never applies the
+ * log across the change. */
+#include "pipeline_policy.h"
+#include "log.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+typedef struct sl_wanted_policy {
+    sluice_config config;
+    uint64_t hash;
+} sl_wanted_policy;
+
+sluice_status sl_pipeline_policy_want(sl_pipeline_policy *self, const sluice_config *config,
+                                      uint64_t hash)
+{
+    sl_wanted_policy *wanted = malloc(sizeof *wanted);
+    if (wanted == NULL) {
+        return SLUICE_E_NOMEM;
+    }
+    wanted->config = *config;
+    wanted->hash = hash;
+    free(atomic_exchange(&self->wanted, wanted));
+    return SLUICE_OK;
+}
+
+void sl_pipeline_policy_take(sl_pipeline_policy *self, sluice_engine *engine)
+{
+    if (atomic_load_explicit(&self->wanted, memory_order_relaxed) == NULL) {
+        return;
+    }
+    sl_wanted_policy *wanted = atomic_exchange(&self->wanted, NULL);
+    sluice_message why;
+    if (sluice_engine_change(engine, &wanted->config, &why) == SLUICE_OK) {
+        self->waits = true;
+        self->hash = wanted->hash;
+    } else {
+        sl_log(0, "POLICY-REFUSED", "%s; the old one stays", why.text);
+    }
+    free(wanted);
+}
+
+static void tell_faults(sl_pipeline_policy *self, const sluice_engine *engine)
+{
+    for (uint32_t i = 0; i < sluice_engine_n_rules(engine); i++) {
+        sluice_rule_faults faults = sluice_engine_rule_faults(engine, i);
+        if (faults.n > 0 && (self->rules_told >> i & 1) == 0) {
+            self->rules_told |= UINT64_C(1) << i;
+            sl_log(0, "POLICY-FAULT", "rule=%u %s; it does not match such samples", i + 1,
+                   faults.text);
+        }
+    }
+}
+
+static void tell_fairness(sl_pipeline_policy *self, const sluice_engine *engine)
+{
+    sluice_fairness fairness = sluice_engine_fairness(engine);
+    if (fairness.unfair == self->unfair_told) {
+        return;
+    }
+    self->unfair_told = fairness.unfair;
+    if (!fairness.unfair) {
+        sl_log(1, "FAIRNESS-EQUAL", "ratio=%.3g", fairness.ratio);
+        return;
+    }
+    sluice_group_counts high = sluice_engine_group(engine, fairness.i_high);
+    sluice_group_counts low = sluice_engine_group(engine, fairness.i_low);
+    sl_log(0, "FAIRNESS-UNEQUAL",
+           "ratio=%.3g group=%.*s dropped=%llu of=%llu group=%.*s "
+           "dropped=%llu of=%llu",
+           fairness.ratio, (int)high.group.size, high.group.data, (unsigned long long)high.dropped,
+           (unsigned long long)high.received, (int)low.group.size, low.group.data,
+           (unsigned long long)low.dropped, (unsigned long long)low.received);
+}
+
+bool sl_pipeline_policy_tell(sl_pipeline_policy *self, const sluice_engine *engine)
+{
+    bool changed = self->waits && sluice_engine_changed_at(engine) != UINT64_MAX;
+    if (changed) {
+        self->waits = false;
+        self->rules_told = 0;
+        sl_log(1, "POLICY-CHANGED", "offset=%llu policy=%016llx",
+               (unsigned long long)sluice_engine_changed_at(engine),
+               (unsigned long long)self->hash);
+    }
+    tell_faults(self, engine);
+    tell_fairness(self, engine);
+    return changed;
+}
+
+void sl_pipeline_policy_fini(sl_pipeline_policy *self)
+{
+    free(atomic_exchange(&self->wanted, NULL));
+}

@@ -1,0 +1,28 @@
+/* pipeline_policy.h - what a running filter does about its policy: takes changes, tells faults. */
+#ifndef SL_PIPELINE_POLICY_H
+#define SL_PIPELINE_POLICY_H
+
+#include "sluice/engine.h"
+
+typedef struct sl_pipeline_policy { /* zero = nothing wanted */
+    struct sl_wanted_policy *_Atomic wanted;
+    /* the estimator's */
+    bool waits;          /* the engine has a change that holds from the next block on */
+    uint64_t hash;       /* of it                                                      */
+    uint64_t rules_told; /* bit a rule: that it failed was said                        */
+    bool unfair_told;
+} sl_pipeline_policy;
+
+/* Any thread: the live keys of `config` are wanted; an older wish that was not taken yet is
+ * forgotten. `hash` is for the log. */
+SLUICE_MUST_USE sluice_status sl_pipeline_policy_want(sl_pipeline_policy *self,
+                                                      const sluice_config *config, uint64_t hash);
+
+/* The estimator, before a batch and behind it. tell: true once when a change has taken hold in this
+ * batch: the checkpoint that goes with the batch must know. */
+void sl_pipeline_policy_take(sl_pipeline_policy *self, sluice_engine *engine);
+bool sl_pipeline_policy_tell(sl_pipeline_policy *self, const sluice_engine *engine);
+
+void sl_pipeline_policy_fini(sl_pipeline_policy *self);
+
+#endif

@@ -341,6 +341,9 @@ def measure_mixed(results, build, n):
                     note="asked: budget + 5 % + 2 MiB of its own + 11 MiB of program text")
     results.ask("near copies outside the window found, and false findings", 0,
                 windowed["found_outside"] + windowed["wrong"] + small["wrong"], "samples", least=False)
+    for kind, one in small["reach"].items():  # rows differ by the length of their names: 1 % is that
+        results.ask(f"oldest first: {kind}, nearest not found beside the farthest found", .99,
+                    one["nearest_not_found"] / one["farthest_found"], "x")
     results.ask("near copies inside the window found", .999, windowed["found_inside"] / windowed["inside"], "share")
 
 

@@ -128,7 +128,10 @@ static void test_group_with_all_its_ranges_comes_back_as_it_was(void **state)
     reopen_state(s);
     assert_int_equal(sl_spool_groups(s->spool, see_group, NULL, &s->why), SLUICE_OK);
     assert_int_equal(n_seen, 1);
-    assert_memory_equal(&seen_group, &group, sizeof group);
+    assert_string_equal(seen_group.name, group.name); /* not as a whole: there is padding */
+    assert_int_equal(seen_group.floor, group.floor);
+    assert_int_equal(seen_group.n_ranges, group.n_ranges);
+    assert_memory_equal(seen_group.range, group.range, sizeof group.range);
 }
 
 static void test_verify_finds_a_group_ahead_of_the_log(void **state)

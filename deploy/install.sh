@@ -6,7 +6,7 @@ build=(
     gcc cmake ninja-build pkg-config
     libzmq3-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblmdb-dev libxxhash-dev
     libutf8proc-dev libturbojpeg0-dev libspng-dev libwebp-dev libarchive-dev
-    libopenblas-pthread-dev liblapacke-dev libfyaml-dev libjansson-dev libzstd-dev zlib1g-dev opencc
+    libopenblas-pthread-dev liblapacke-dev libfyaml-dev libjansson-dev libmicrohttpd-dev libzstd-dev zlib1g-dev opencc
     python3 python3-zmq python3-protobuf zstd
 )
 tests=(

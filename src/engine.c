@@ -320,6 +320,12 @@ sluice_source_counts sluice_engine_source(const sluice_engine *engine, uint32_t 
     return sl_portfolio_source(engine->portfolio, i_source);
 }
 
+uint32_t sluice_engine_encoders(const sluice_engine *engine,
+                                sluice_encoder_state out[SLUICE_LIMIT_ENCODERS])
+{
+    return sl_influence_encoders(engine->influence, out);
+}
+
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason)
 {
     return sl_duplicate_validate(engine->duplicate, reason) &&

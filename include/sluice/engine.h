@@ -93,6 +93,18 @@ SLUICE_MUST_USE sluice_status sluice_engine_load(sluice_engine *engine, sluice_s
 uint32_t sluice_engine_n_sources(const sluice_engine *engine);
 sluice_source_counts sluice_engine_source(const sluice_engine *engine, uint32_t i_source);
 
+/* What is known of one encoder; the thread of run. */
+typedef struct sluice_encoder_state {
+    char name[SLUICE_LIMIT_SOURCE_BYTES + 1];
+    uint32_t n_views, dim;
+    sluice_influence_state state;
+    uint64_t n_samples, n_refreshes; /* absorbed; bases published */
+    float reliability;               /* NaN at two views */
+} sluice_encoder_state;
+/* Returns how many there are. */
+uint32_t sluice_engine_encoders(const sluice_engine *engine,
+                                sluice_encoder_state out[SLUICE_LIMIT_ENCODERS]);
+
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason);
 
 #endif

@@ -32,6 +32,9 @@ static void say_ready(const sluice_config *config, const sl_pipeline *pipeline)
            "version=%s state=%s offset=%llu restored_in_s=%.3f ingest=%s egress=%s pull=%s push=%s",
            sluice_version(), config->state, (unsigned long long)start.next_offset, start.restore_s,
            config->listen.ingest, config->listen.egress, config->listen.pull, config->listen.push);
+    if (config->listen.http[0] != '\0') {
+        sl_log(1, "RUN-DASHBOARD", "http://%s/", config->listen.http);
+    }
 }
 
 static void say_counts(const sl_pipeline *pipeline, const char *id)

@@ -317,9 +317,7 @@ static void score_encoder(sl_influence *influence, encoder *known, sluice_sample
         const uint32_t i_block_slot = (uint32_t)(sample[i].offset % SL_BLOCK_SLOTS);
         const uint32_t i_slot = i_block_slot % SL_SLOTS;
         sluice_scores *out = &sample[i].scores;
-        out->state = !estimator->live                       ? SLUICE_WARMING
-                     : estimator->leverage.left_over <= 0.0 ? SLUICE_STALE
-                                                            : SLUICE_LIVE;
+        out->state = sl_estimator_state(estimator);
         out->loss = estimator->slice[i_block_slot / SL_SLOTS].delta[0][i_slot];
         out->n_toward = influence->settings.n_references;
         for (uint32_t r = 0; r < out->n_toward; r++) {
@@ -499,6 +497,18 @@ sluice_status sl_influence_reference_add(sl_influence *influence, const char *na
         return SLUICE_OK;
     }
     return SLUICE_E_CONFIG;
+}
+
+uint32_t sl_influence_encoders(const sl_influence *influence,
+                               sluice_encoder_state out[SLUICE_LIMIT_ENCODERS])
+{
+    uint32_t n = 0;
+    for (; n < SLUICE_LIMIT_ENCODERS && influence->encoder[n].estimator != NULL; n++) {
+        const encoder *known = &influence->encoder[n];
+        out[n] = sl_estimator_describe(known->estimator, known->n_views, known->dim);
+        memcpy(out[n].name, known->name, known->name_size);
+    }
+    return n;
 }
 
 /* --- checkpoint --- */

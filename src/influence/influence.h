@@ -5,6 +5,7 @@
 #include "arena.h"
 #include "status.h"
 #include "sluice/config.h"
+#include "sluice/engine.h"
 
 typedef struct sl_influence sl_influence;
 
@@ -47,6 +48,9 @@ bool sl_influence_refresh_waits(const sl_influence *influence);
  * views, or others than the samples before it. CONFIG: no such set, or it is full. */
 SLUICE_MUST_USE sluice_status sl_influence_reference_add(sl_influence *influence, const char *name,
                                                          const sluice_sample *sample);
+
+uint32_t sl_influence_encoders(const sl_influence *influence,
+                               sluice_encoder_state out[SLUICE_LIMIT_ENCODERS]);
 
 SLUICE_MUST_USE sluice_status sl_influence_save(const sl_influence *influence, sluice_bytes *out);
 /* On error nothing is known any more. CORRUPT: not what save wrote under this configuration. */

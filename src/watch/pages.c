@@ -6,16 +6,14 @@
  * Why read again: rows hold numbers only, so the memory does not depend on what samples hold; the
  * few that are shown are read when they are shown. */
 #include "watch/pages.h"
-#include "arena.h"
 #include "bytes.h"
 #include "decode/sample_fields.h"
+#include "features/thumbnail.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#define ARENA_BYTES ((size_t)1 << 20)
 
 /* --- one sample --- */
 
@@ -229,8 +227,18 @@ sluice_status sl_pages_top(const sl_pages *pages, const char *by, bool ascending
 
 sluice_status sl_pages_thumbnail(const sl_pages *pages, uint64_t offset, sluice_bytes *out)
 {
-    (void)pages;
-    (void)offset;
-    (void)out;
-    return SLUICE_E_AGAIN;
+    sluice_bytes wire = {0};
+    sl_sample_fields fields;
+    sl_refusal refusal;
+    sluice_message why;
+    sluice_status status = sl_spool_sample_at(pages->view->options.spool, offset, &wire, &why);
+    sluice_span span = {wire.data, wire.size};
+    if (status == SLUICE_OK && sl_sample_fields_find(span, &fields, &refusal) &&
+        sl_media_type_is_image(fields.media_type)) {
+        status = sl_thumbnail_make(fields.payload, out);
+    } else if (status == SLUICE_OK) {
+        status = SLUICE_E_BADSAMPLE;
+    }
+    sl_bytes_fini(&wire);
+    return status;
 }

@@ -93,10 +93,10 @@ static size_t room_of(const sl_watcher *watcher)
     return used < SL_TAP_BYTES ? SL_TAP_BYTES - used : 0;
 }
 
-/* Says what was missed, where there is room for it. */
+/* Says what was missed once the watcher has caught up by half: not each miss by itself. */
 static void settle_gap(sl_watcher *watcher)
 {
-    if ((watcher->lost == 0 && watcher->skipped == 0) || room_of(watcher) < GAP_BYTES) {
+    if ((watcher->lost == 0 && watcher->skipped == 0) || room_of(watcher) < SL_TAP_BYTES / 2) {
         return;
     }
     char text[GAP_BYTES];

@@ -78,7 +78,7 @@ static void test_tap_slow_watcher_misses_and_is_told_how_many(void **state)
         n_quick += strstr(take_all(quick), "xxx") != NULL;
     }
     assert_int_equal(n_quick, 200);
-    uint32_t n_slow = 0, lost = 0;
+    uint32_t n_slow = 0, lost = 0; /* said once, not record by record */
     const char *at = take_all(slow);
     assert_true(strlen(at) <= SL_TAP_BYTES);
     for (; (at = strstr(at, "\ndata: x")) != NULL; at++) {

@@ -10,7 +10,7 @@ build=(
     python3 python3-zmq python3-protobuf zstd
 )
 tests=(
-    git libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 python3-pytest python3-numpy python3-pil python3-venv
+    git libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 python3-pytest python3-numpy python3-pil python3-venv python3-yaml
 )
 
 wanted=("${build[@]}")

@@ -475,16 +475,10 @@ def test_garbage_ends_its_connection_only(one):
                  b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", one.port), 20) as line:
             line.sendall(text)
-            line.shutdown(socket.SHUT_WR)
-            answer = b""
-            while True:
-                try:
-                    more = line.recv(4096)
-                except ConnectionResetError:
-                    break
-                if not more:
-                    break
-                answer += more
+            try:
+                answer = line.recv(4096)
+            except ConnectionResetError:
+                answer = b""
             assert answer[:12] == b"" or int(answer.split(b" ")[1]) >= 400, (text, answer)
     assert one.ask("/livez").status == 200
 

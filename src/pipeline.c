@@ -242,7 +242,8 @@ static sluice_status add_put(sl_store *store, const sl_job *job)
     if (job->code != SL_CODE_UNSPECIFIED) {
         return SLUICE_OK;
     }
-    SLUICE_TRY(sl_store_add_batch(store, job->batch, job->n_known, &job->mark, job->producer));
+    /* Not job->producer: ingest writes that row when an earlier job is done. */
+    SLUICE_TRY(sl_store_add_batch(store, job->batch, job->n_known, &job->mark, job->after.name));
     sl_store_set_oldest_row(store, job->oldest_row);
     return sl_store_add_producer(store, &job->after);
 }

@@ -91,7 +91,7 @@ static void test_observer_reasons_without_end_become_other(void **state)
 {
     (void)state;
     for (int i = 0; i < 200; i++) {
-        char reason[16];
+        char reason[32];
         snprintf(reason, sizeof reason, "rule %d", i);
         sluice_sample flagged = judged(SLUICE_FLAG, reason), dropped = judged(SLUICE_DROP, reason);
         note(&flagged, 1, 1);

@@ -1,6 +1,6 @@
 /* tap.c - who watches the stream live: what each is sent next, and how much each has missed.
  *
- *   record --filter--> [ waiting bytes, 64 KiB ] --> connection      id: 17
+ *   record --filter--> [ waiting bytes, 256 KiB ] --> connection      id: 17
  *                        full: lost + 1                             data: {"id": "a1", ...}
  *
  * Why a slow watcher loses records: the other choices are to hold the stream back for a look at it,

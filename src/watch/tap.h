@@ -5,8 +5,8 @@
 #include "status.h"
 #include "sluice/sample.h"
 
-#define SL_TAP_WATCHERS 16          /* at once */
-#define SL_TAP_BYTES    (64u << 10) /* waiting for one of them; beyond it misses records */
+#define SL_TAP_WATCHERS 16           /* at once */
+#define SL_TAP_BYTES    (256u << 10) /* waiting for one of them; beyond it misses records */
 
 typedef struct sl_tap_filter {
     uint32_t decisions; /* bits 1 << sluice_decision; 0 = all */

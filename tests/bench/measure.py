@@ -270,6 +270,7 @@ def measure_watched(results, build):
                 f"In turns, medians of {got['rounds']} runs each; one tap of everything, /metrics and /api/v1/status "
                 "once a second, from the same two cores.")
     results.ask("speed that the stream loses to a tap and a scrape a second", 0.03, max(got["loss"], 0), "", least=False)
+    results.ask("processor time that they add to a sample", 0.03, max(got["cpu_more"], 0), "", least=False)
 
 
 # --- memory ---

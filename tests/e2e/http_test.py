@@ -316,6 +316,20 @@ def test_tap_slow_watcher_is_told_its_gap_and_holds_nobody_up(tmp_path):
         slow.close()
 
 
+def test_tap_says_how_many_records_it_did_not_look_at(tmp_path):
+    with Watched(tmp_path) as filter_, Peer(filter_.ingest) as peer:
+        peer.hello("p")
+        line = open_tap(filter_)
+        peer.put_acknowledged(0, [sample(f"{i}", f"word{i}") for i in range(4000)])
+
+        def told(events):
+            return sum(data["lost"] + data["skipped"] if event == "gap" else 1 for event, _, data in events)
+        got = read_events(line, lambda events: told(events) >= 4000)
+        assert told(got) == 4000 and any(event == "gap" and data["skipped"] for event, _, data in got)
+        assert [data["id"] for event, _, data in got if event == "message"][-1] == "3999"
+        line.close()
+
+
 def test_tap_sixteen_may_watch(tmp_path):
     with Watched(tmp_path) as filter_, Peer(filter_.ingest) as peer:
         lines = [open_tap(filter_) for _ in range(16)]

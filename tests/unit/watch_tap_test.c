@@ -72,12 +72,12 @@ static void test_tap_slow_watcher_misses_and_is_told_how_many(void **state)
     memset(json, 'x', 1000);
     json[1000] = '\0';
     uint32_t n_quick = 0;
-    for (uint32_t i = 0; i < 200; i++) {
+    for (uint32_t i = 0; i < 400; i++) {
         sluice_sample sample = sample_of(i, "s", SLUICE_KEEP);
         record(tap, &sample, json);
         n_quick += strstr(take_all(quick), "xxx") != NULL;
     }
-    assert_int_equal(n_quick, 200);
+    assert_int_equal(n_quick, 400);
     uint32_t n_slow = 0, lost = 0; /* said once, not record by record */
     const char *at = take_all(slow);
     assert_true(strlen(at) <= SL_TAP_BYTES);
@@ -85,12 +85,12 @@ static void test_tap_slow_watcher_misses_and_is_told_how_many(void **state)
         n_slow++;
     }
     sl_tap_skip(tap, 11);
-    sluice_sample next = sample_of(200, "s", SLUICE_KEEP);
+    sluice_sample next = sample_of(400, "s", SLUICE_KEEP);
     record(tap, &next, "{}");
     assert_int_equal(
         sscanf(take_all(slow), "event: gap\ndata: {\"lost\": %u, \"skipped\": 11}", &lost), 1);
-    assert_int_equal(n_slow + lost, 200);
-    assert_non_null(strstr(got, "id: 200\ndata: {}"));
+    assert_int_equal(n_slow + lost, 400);
+    assert_non_null(strstr(got, "id: 400\ndata: {}"));
     sl_tap_close(&tap);
 }
 

@@ -73,6 +73,13 @@ sluice_status sl_bytes_put_u64(sluice_bytes *bytes, uint64_t value)
     return put_little_endian(bytes, value, 8);
 }
 
+sluice_status sl_bytes_put_double(sluice_bytes *bytes, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return sl_bytes_put_u64(bytes, bits);
+}
+
 sluice_status sl_bytes_put_varint(sluice_bytes *bytes, uint64_t value)
 {
     uint8_t encoded[10];
@@ -127,6 +134,14 @@ uint32_t sl_reader_u32(sl_reader *reader)
 uint64_t sl_reader_u64(sl_reader *reader)
 {
     return read_little_endian(reader, 8);
+}
+
+double sl_reader_double(sl_reader *reader)
+{
+    uint64_t bits = sl_reader_u64(reader);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
 }
 
 uint64_t sl_reader_varint(sl_reader *reader)

@@ -17,6 +17,7 @@ SLUICE_MUST_USE sluice_status sl_bytes_append(sluice_bytes *bytes, const void *d
 SLUICE_MUST_USE sluice_status sl_bytes_put_u8(sluice_bytes *bytes, uint8_t value);
 SLUICE_MUST_USE sluice_status sl_bytes_put_u32(sluice_bytes *bytes, uint32_t value);
 SLUICE_MUST_USE sluice_status sl_bytes_put_u64(sluice_bytes *bytes, uint64_t value);
+SLUICE_MUST_USE sluice_status sl_bytes_put_double(sluice_bytes *bytes, double value); /* bits */
 SLUICE_MUST_USE sluice_status sl_bytes_put_varint(sluice_bytes *bytes, uint64_t value);
 
 /* A cursor over borrowed bytes. Reading past the end sets `bad` and yields zeros from then on, so a
@@ -30,6 +31,7 @@ sl_reader sl_reader_of(sluice_span span);
 uint8_t sl_reader_u8(sl_reader *reader);
 uint32_t sl_reader_u32(sl_reader *reader);
 uint64_t sl_reader_u64(sl_reader *reader);
+double sl_reader_double(sl_reader *reader);
 uint64_t sl_reader_varint(sl_reader *reader);
 sluice_span sl_reader_span(sl_reader *reader, size_t size); /* lends the next `size` bytes */
 

@@ -12,7 +12,6 @@
 #include "arena.h"
 #include "bytes.h"
 #include "decide/decide.h"
-#include "decide/portfolio.h"
 #include "duplicate/duplicate.h"
 #include "influence/influence.h"
 
@@ -26,7 +25,7 @@
 struct sluice_engine {
     sluice_config config;
     sl_duplicate *duplicate;
-    sl_portfolio *portfolio;
+    sluice_portfolio *portfolio;
     sl_influence *influence;
     uint64_t next_offset;
     uint64_t rows_end; /* samples below are remembered by their rows, or forgotten */
@@ -43,7 +42,7 @@ sluice_status sluice_engine_open(const sluice_config *config, sluice_engine **ou
     engine->config = *config;
     sluice_status status = sl_duplicate_open(config, &engine->duplicate, why);
     if (status == SLUICE_OK) {
-        status = sl_portfolio_open(&engine->portfolio);
+        status = sluice_portfolio_open(&engine->portfolio);
     }
     if (status == SLUICE_OK) {
         status = sl_influence_open(config, &engine->influence, why);
@@ -60,7 +59,7 @@ void sluice_engine_close(sluice_engine **engine_p)
 {
     if (*engine_p != NULL) {
         sl_duplicate_close(&(*engine_p)->duplicate);
-        sl_portfolio_close(&(*engine_p)->portfolio);
+        sluice_portfolio_close(&(*engine_p)->portfolio);
         sl_influence_close(&(*engine_p)->influence);
         free(*engine_p);
         *engine_p = NULL;
@@ -147,7 +146,7 @@ static uint32_t open_slice(sluice_engine *engine, sluice_batch *batch, uint32_t 
             }
             return i;
         }
-        uint32_t source = sl_portfolio_find(engine->portfolio, sample->source);
+        uint32_t source = sluice_portfolio_find(engine->portfolio, sample->source);
         i_source[i - first] = source <= SLUICE_LIMIT_SOURCES ? (uint16_t)source : UINT16_MAX;
         next += is_refused(sample) ? 0 : 1;
         i++;
@@ -191,9 +190,9 @@ void sluice_engine_apply(sluice_engine *engine, const sluice_sample *sample)
     if (sample->offset >= engine->rows_end) {
         sl_duplicate_apply(engine->duplicate, sample);
     }
-    sl_portfolio_apply(engine->portfolio, sample);
+    sluice_portfolio_apply(engine->portfolio, sample);
     sl_influence_apply(engine->influence, sample,
-                       (uint16_t)sl_portfolio_find(engine->portfolio, sample->source));
+                       (uint16_t)sluice_portfolio_find(engine->portfolio, sample->source));
     engine->next_offset++;
     if (engine->next_offset % SLUICE_BLOCK_SAMPLES == 0) {
         sl_influence_freeze(engine->influence, engine->next_offset);
@@ -274,7 +273,7 @@ sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out)
     SLUICE_TRY(sl_bytes_put_u32(out, CHECKPOINT_MAGIC));
     SLUICE_TRY(sl_bytes_put_u32(out, CHECKPOINT_VERSION));
     SLUICE_TRY(sl_bytes_put_u64(out, engine->next_offset));
-    sluice_status status = sl_portfolio_save(engine->portfolio, &portfolio);
+    sluice_status status = sluice_portfolio_save(engine->portfolio, &portfolio);
     status = status == SLUICE_OK ? sl_bytes_put_u64(out, portfolio.size) : status;
     status = status == SLUICE_OK ? sl_bytes_append(out, portfolio.data, portfolio.size) : status;
     sl_bytes_fini(&portfolio);
@@ -287,37 +286,94 @@ static sluice_span rest_of(const sl_reader *reader)
     return (sluice_span){reader->at, (size_t)(reader->end - reader->at)};
 }
 
-sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
+/* The parts of a checkpoint, lent by it. */
+typedef struct checkpoint_parts {
+    uint64_t next_offset;
+    sluice_span portfolio, influence;
+    bool has_influence;
+} checkpoint_parts;
+
+static sluice_status read_parts(sluice_span checkpoint, checkpoint_parts *out)
 {
     sl_reader reader = sl_reader_of(checkpoint);
     uint32_t magic = sl_reader_u32(&reader);
     uint32_t version = sl_reader_u32(&reader);
-    uint64_t next_offset = sl_reader_u64(&reader);
+    *out = (checkpoint_parts){.next_offset = sl_reader_u64(&reader)};
     if (reader.bad || magic != CHECKPOINT_MAGIC || version < 1 || version > CHECKPOINT_VERSION) {
         return SLUICE_E_CORRUPT;
     }
-    sluice_span portfolio = rest_of(&reader);
-    if (version > 1) {
-        uint64_t size = sl_reader_u64(&reader);
-        portfolio = sl_reader_span(&reader, (size_t)size);
-        if (reader.bad) {
-            return SLUICE_E_CORRUPT;
-        }
-        SLUICE_TRY(sl_influence_load(engine->influence, rest_of(&reader)));
+    out->has_influence = version > 1;
+    if (!out->has_influence) {
+        out->portfolio = rest_of(&reader);
+        return SLUICE_OK;
     }
-    SLUICE_TRY(sl_portfolio_load(engine->portfolio, portfolio));
-    engine->next_offset = next_offset;
+    uint64_t size = sl_reader_u64(&reader);
+    out->portfolio = sl_reader_span(&reader, (size_t)size);
+    out->influence = rest_of(&reader);
+    return reader.bad ? SLUICE_E_CORRUPT : SLUICE_OK;
+}
+
+sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
+{
+    checkpoint_parts parts;
+    SLUICE_TRY(read_parts(checkpoint, &parts));
+    if (parts.has_influence) {
+        SLUICE_TRY(sl_influence_load(engine->influence, parts.influence));
+    }
+    SLUICE_TRY(sluice_portfolio_load(engine->portfolio, parts.portfolio));
+    engine->next_offset = parts.next_offset;
     return SLUICE_OK;
 }
 
-uint32_t sluice_engine_n_sources(const sluice_engine *engine)
+/* Counts first, for the numbers of the sources; back to what they were if influence fails. */
+static sluice_status merge_parts(sluice_engine *engine, const checkpoint_parts *parts,
+                                 sluice_portfolio *other, sluice_bytes *before)
 {
-    return sl_portfolio_n_sources(engine->portfolio);
+    uint16_t source_of[SLUICE_LIMIT_SOURCES + 1];
+    SLUICE_TRY(sluice_portfolio_load(other, parts->portfolio));
+    SLUICE_TRY(sluice_portfolio_save(engine->portfolio, before));
+    sluice_portfolio_merge(engine->portfolio, other, source_of);
+    sluice_status status = parts->has_influence
+                               ? sl_influence_merge(engine->influence, parts->influence, source_of)
+                               : SLUICE_OK;
+    if (status != SLUICE_OK) {
+        const sluice_span counted = {before->data, before->size};
+        SLUICE_ASSERT(sluice_portfolio_load(engine->portfolio, counted) == SLUICE_OK);
+    }
+    return status;
 }
 
-sluice_source_counts sluice_engine_source(const sluice_engine *engine, uint32_t i_source)
+sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
+                                  sluice_message *why)
 {
-    return sl_portfolio_source(engine->portfolio, i_source);
+    checkpoint_parts parts;
+    sluice_portfolio *other = NULL;
+    sluice_bytes before = {0};
+    sluice_status status = read_parts(checkpoint, &parts);
+    status = status == SLUICE_OK ? sluice_portfolio_open(&other) : status;
+    status = status == SLUICE_OK ? merge_parts(engine, &parts, other, &before) : status;
+    sluice_portfolio_close(&other);
+    sl_bytes_fini(&before);
+    return status == SLUICE_OK
+               ? status
+               : sluice_fail(why, status, "%s",
+                             status == SLUICE_E_CONFIG
+                                 ? "the encoders of the two states do not go together"
+                                 : "the other state cannot be read");
+}
+
+sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpoint, sluice_portfolio *portfolio,
+                                             uint64_t *next_offset)
+{
+    checkpoint_parts parts;
+    SLUICE_TRY(read_parts(checkpoint, &parts));
+    *next_offset = parts.next_offset;
+    return sluice_portfolio_load(portfolio, parts.portfolio);
+}
+
+const sluice_portfolio *sluice_engine_portfolio(const sluice_engine *engine)
+{
+    return engine->portfolio;
 }
 
 uint32_t sluice_engine_encoders(const sluice_engine *engine,
@@ -329,5 +385,5 @@ uint32_t sluice_engine_encoders(const sluice_engine *engine,
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason)
 {
     return sl_duplicate_validate(engine->duplicate, reason) &&
-           sl_portfolio_validate(engine->portfolio, reason);
+           sluice_portfolio_validate(engine->portfolio, reason);
 }

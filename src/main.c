@@ -22,7 +22,7 @@ static const verb verbs[] = {
     {"state", sl_command_state, "look into and verify the durable state"},
     {"keygen", sl_command_keygen, "make a pair of CURVE keys"},
     {"test", NULL, "unit tests of a policy"},
-    {"report", NULL, "the portfolio as one page"},
+    {"report", sl_command_report, "what each source is worth: the portfolio, as a page or as JSON"},
     {"reference", NULL, "reference sets of influence"},
     {"bench", NULL, "measure this machine"},
 };

@@ -6,17 +6,12 @@
 #define SLUICE_ENGINE_H
 
 #include "sluice/config.h"
+#include "sluice/portfolio.h"
 #include "sluice/sample.h"
 
 #define SLUICE_BLOCK_SAMPLES 256 /* what is learned is frozen at every such offset */
 
 typedef struct sluice_engine sluice_engine;
-
-/* What happened to the samples of one source since the state began. */
-typedef struct sluice_source_counts {
-    sluice_span source; /* lent until the next run, apply or load */
-    uint64_t kept, flagged, dropped, duplicates;
-} sluice_source_counts;
 
 SLUICE_MUST_USE sluice_status
 sluice_engine_open(const sluice_config *config, sluice_engine **out,
@@ -90,8 +85,25 @@ SLUICE_MUST_USE sluice_status sluice_engine_reference_batch(sluice_engine *engin
 SLUICE_MUST_USE sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out);
 SLUICE_MUST_USE sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint);
 
-uint32_t sluice_engine_n_sources(const sluice_engine *engine);
-sluice_source_counts sluice_engine_source(const sluice_engine *engine, uint32_t i_source);
+/* The portfolio as it was at a checkpoint, for who has no engine. */
+SLUICE_MUST_USE sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpoint,
+                                                             sluice_portfolio *portfolio,
+                                                             uint64_t *next_offset);
+
+/* Lent until the engine is closed; another thread must not read it while run or apply do. */
+const sluice_portfolio *sluice_engine_portfolio(const sluice_engine *engine);
+
+/* sluice_engine_merge - adds what another engine has learned and counted: influence, and counts by
+ * source. The index is not part of it: what two engines remember are different streams, and a cover
+ * over both is made by sending both through one engine.
+ *
+ * checkpoint  Borrows what sluice_engine_save wrote there, under the same configuration.
+ * Order       a with b or b with a: the same scores to 1e-6 and the same counts, as long as all
+ *             sources together are at most SLUICE_LIMIT_SOURCES. Unfinished blocks are learned
+ * first. `next_offset` stays that of this engine. Threads     As load. Returns     CORRUPT; CONFIG:
+ * encoders that do not go together. Nothing was added. */
+SLUICE_MUST_USE sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
+                                                  sluice_message *why);
 
 /* What is known of one encoder; the thread of run. */
 typedef struct sluice_encoder_state {

@@ -21,6 +21,7 @@ int sl_command_recv(int argc, char **argv);
 int sl_command_check(int argc, char **argv);
 int sl_command_explain(int argc, char **argv);
 int sl_command_state(int argc, char **argv);
+int sl_command_report(int argc, char **argv);
 int sl_command_keygen(int argc, char **argv);
 
 /* The exit code that says `status`. */

@@ -47,15 +47,15 @@ void sl_summary_add(sl_summary *summary, const sluice_sample *sample)
     summary->duplicates[sample->match.method] += sample->match.method != SLUICE_METHOD_NONE;
 }
 
-static uint64_t samples_of(const sluice_source_counts *source)
+static uint64_t samples_of(const sluice_source_row *source)
 {
     return source->kept + source->flagged + source->dropped;
 }
 
 static int compare_shares(const void *a, const void *b)
 {
-    const sluice_source_counts *x = a;
-    const sluice_source_counts *y = b;
+    const sluice_source_row *x = a;
+    const sluice_source_row *y = b;
     /* duplicates / samples, without the division; counts of one pass stay below 2^64 together */
     long double left = (long double)x->duplicates * (long double)samples_of(y);
     long double right = (long double)y->duplicates * (long double)samples_of(x);
@@ -72,16 +72,16 @@ static int compare_shares(const void *a, const void *b)
 }
 
 /* All sources, most duplicates first. NULL without memory or without sources. */
-static sluice_source_counts *sort_sources(const sluice_engine *engine, uint32_t *n)
+static sluice_source_row *sort_sources(const sluice_engine *engine, uint32_t *n)
 {
-    *n = sluice_engine_n_sources(engine);
-    sluice_source_counts *sources = *n > 0 ? calloc(*n, sizeof *sources) : NULL;
+    *n = sluice_portfolio_n_sources(sluice_engine_portfolio(engine));
+    sluice_source_row *sources = *n > 0 ? calloc(*n, sizeof *sources) : NULL;
     if (sources == NULL) {
         *n = 0;
         return NULL;
     }
     for (uint32_t i = 0; i < *n; i++) {
-        sources[i] = sluice_engine_source(engine, i);
+        sources[i] = sluice_portfolio_row(sluice_engine_portfolio(engine), i);
     }
     qsort(sources, *n, sizeof *sources, compare_shares);
     return sources;
@@ -95,7 +95,7 @@ static void print_count(const char *name, uint64_t count, const sl_summary *summ
             share * 100);
 }
 
-static void print_source(const sluice_source_counts *source, FILE *file)
+static void print_source(const sluice_source_row *source, FILE *file)
 {
     char duplicates[32], samples[32];
     int size = (int)(source->source.size < 40 ? source->source.size : 40);
@@ -110,7 +110,7 @@ static void print_sources(const sluice_engine *engine, FILE *file)
 {
     uint32_t n;
     uint32_t shown = 0;
-    sluice_source_counts *sources = sort_sources(engine, &n);
+    sluice_source_row *sources = sort_sources(engine, &n);
     for (uint32_t i = 0; n > 1 && i < n && shown < SL_SUMMARY_SOURCES; i++) {
         if (sources[i].duplicates == 0 || samples_of(&sources[i]) < SL_SUMMARY_SOURCE_SIZE) {
             continue;
@@ -179,7 +179,7 @@ static void set_count(json_t *object, const char *name, uint64_t count)
     json_object_set_new(object, name, json_integer((json_int_t)count));
 }
 
-static json_t *source_json(const sluice_source_counts *source)
+static json_t *source_json(const sluice_source_row *source)
 {
     json_t *object = json_object();
     json_object_set_new(
@@ -200,7 +200,7 @@ void sl_summary_print_json(const sl_summary *summary, const sluice_engine *engin
     json_t *duplicates = json_object();
     json_t *list = json_array();
     uint32_t n;
-    sluice_source_counts *sources = sort_sources(engine, &n);
+    sluice_source_row *sources = sort_sources(engine, &n);
     set_count(object, "received", summary->received);
     set_count(object, "kept", summary->kept);
     set_count(object, "flagged", summary->flagged);

@@ -1,178 +1,336 @@
-/* portfolio.c - what became of the samples of each source.
+/* portfolio.c - what each source of a stream came to: counts, costs, scores, repeats, changes.
  *
  *   name --XXH3--> slot[2048] --> entry[1 + 1024]    entry 0 is "(other)", the rest in order of
  *                                                    first appearance in the log
+ *   sample --+--> entry        counts, cost, toward
+ *            +--> distribution loss, self, leverage, toward: quantiles of 1 %
+ *            +--> repeats      whose samples repeat whose
+ *            +--> trend        64 points from the beginning
+ *            +--> curve        share of samples against share of influence
+ *            +--> shortlist    label these first
+ *            +--> alerts       against its own past
+ *
  * Why "(other)" and no eviction: a portfolio that forgets a source would lie about it; a sender
  * that invents sources must not grow us. Which names get an entry depends on log order alone. */
 #include "decide/portfolio.h"
-#include "bytes.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
-#define N_ENTRIES (1 + SLUICE_LIMIT_SOURCES)
-#define N_SLOTS   2048 /* a power of two, twice the entries: linear probing stays short */
-#define N_COUNTS  4
+#define POOL_PAGES 65535 /* of distributions: about 1,000 sources with all scores */
 
-typedef struct entry {
-    uint8_t name[SLUICE_LIMIT_SOURCE_BYTES];
-    uint32_t name_size;
-    uint64_t kept, flagged, dropped, duplicates;
-} entry;
-
-struct sl_portfolio {
-    uint32_t n_entries;
-    uint16_t slot[N_SLOTS]; /* 0 = free: entry 0 has no slot */
-    entry entry[N_ENTRIES];
-};
-
-static void forget_all(sl_portfolio *portfolio)
+sluice_status sluice_portfolio_open(sluice_portfolio **out)
 {
     static const char other[] = "(other)";
-    memset(portfolio, 0, sizeof *portfolio);
+    sluice_portfolio *portfolio = calloc(1, sizeof *portfolio); /* pages become real when used */
+    *out = portfolio;
+    if (portfolio == NULL) {
+        return SLUICE_E_NOMEM;
+    }
     memcpy(portfolio->entry[0].name, other, sizeof other - 1);
     portfolio->entry[0].name_size = sizeof other - 1;
     portfolio->n_entries = 1;
-}
-
-sluice_status sl_portfolio_open(sl_portfolio **out)
-{
-    *out = malloc(sizeof **out);
-    if (*out == NULL) {
-        return SLUICE_E_NOMEM;
+    sluice_status status = sl_distribution_pool_open(POOL_PAGES, &portfolio->pool);
+    status = status == SLUICE_OK ? sl_repeats_open(&portfolio->repeats) : status;
+    status = status == SLUICE_OK ? sl_trend_open(&portfolio->trend) : status;
+    status = status == SLUICE_OK ? sl_alerts_open(&portfolio->alerts) : status;
+    if (status != SLUICE_OK) {
+        sluice_portfolio_close(out);
     }
-    forget_all(*out);
-    return SLUICE_OK;
+    return status;
 }
 
-void sl_portfolio_close(sl_portfolio **portfolio_p)
+void sluice_portfolio_close(sluice_portfolio **portfolio_p)
 {
-    free(*portfolio_p);
-    *portfolio_p = NULL;
+    sluice_portfolio *portfolio = *portfolio_p;
+    if (portfolio != NULL) {
+        sl_distribution_pool_close(&portfolio->pool);
+        sl_repeats_close(&portfolio->repeats);
+        sl_trend_close(&portfolio->trend);
+        sl_alerts_close(&portfolio->alerts);
+        free(portfolio);
+        *portfolio_p = NULL;
+    }
 }
 
-static entry *find_entry(sl_portfolio *portfolio, sluice_span name)
+/* --- names --- */
+
+/* The slot of a source, or the free one where it would be. */
+static uint32_t find_slot(const sluice_portfolio *portfolio, sluice_span name)
 {
-    uint32_t i_slot = (uint32_t)XXH3_64bits(name.data, name.size) % N_SLOTS;
+    uint32_t i_slot = (uint32_t)XXH3_64bits(name.data, name.size) % SL_PORTFOLIO_SLOTS;
     while (portfolio->slot[i_slot] != 0) {
-        entry *known = &portfolio->entry[portfolio->slot[i_slot]];
+        const sl_portfolio_entry *known = &portfolio->entry[portfolio->slot[i_slot]];
         if (sl_span_equal((sluice_span){known->name, known->name_size}, name)) {
-            return known;
+            break;
         }
-        i_slot = (i_slot + 1) % N_SLOTS;
+        i_slot = (i_slot + 1) % SL_PORTFOLIO_SLOTS;
     }
-    if (portfolio->n_entries == N_ENTRIES || name.size > SLUICE_LIMIT_SOURCE_BYTES) {
-        return &portfolio->entry[0];
-    }
-    entry *added = &portfolio->entry[portfolio->n_entries];
-    if (name.size > 0) {
-        memcpy(added->name, name.data, name.size);
-    }
-    added->name_size = (uint32_t)name.size;
-    portfolio->slot[i_slot] = (uint16_t)portfolio->n_entries++;
-    return added;
+    return i_slot;
 }
 
-void sl_portfolio_apply(sl_portfolio *portfolio, const sluice_sample *sample)
+uint32_t sl_portfolio_number(sluice_portfolio *portfolio, sluice_span source)
 {
-    entry *source = find_entry(portfolio, sample->source);
+    uint32_t i_slot = find_slot(portfolio, source);
+    if (portfolio->slot[i_slot] != 0) {
+        return portfolio->slot[i_slot];
+    }
+    if (portfolio->n_entries == SL_PORTFOLIO_ENTRIES || source.size > SLUICE_LIMIT_SOURCE_BYTES) {
+        return SLUICE_OTHER_SOURCES;
+    }
+    sl_portfolio_entry *added = &portfolio->entry[portfolio->n_entries];
+    if (source.size > 0) {
+        memcpy(added->name, source.data, source.size);
+    }
+    added->name_size = (uint32_t)source.size;
+    portfolio->slot[i_slot] = (uint16_t)portfolio->n_entries;
+    return portfolio->n_entries++;
+}
+
+uint32_t sluice_portfolio_find(const sluice_portfolio *portfolio, sluice_span source)
+{
+    uint32_t i_entry = portfolio->slot[find_slot(portfolio, source)];
+    if (i_entry != 0) {
+        return i_entry;
+    }
+    return portfolio->n_entries == SL_PORTFOLIO_ENTRIES ? SLUICE_OTHER_SOURCES : UINT32_MAX;
+}
+
+uint32_t sl_portfolio_reference_slot(sluice_portfolio *portfolio, const char *name)
+{
+    uint32_t r = 0;
+    while (r < portfolio->n_references && strcmp(portfolio->reference[r], name) != 0) {
+        r++;
+    }
+    size_t size = strlen(name);
+    if (r == portfolio->n_references && r < SLUICE_LIMIT_REFERENCES &&
+        size < sizeof portfolio->reference[r]) {
+        memcpy(portfolio->reference[r], name, size + 1);
+        portfolio->n_references++;
+    }
+    return r < portfolio->n_references ? r : SLUICE_LIMIT_REFERENCES;
+}
+
+/* --- apply --- */
+
+static void apply_counts(sl_portfolio_entry *source, const sluice_sample *sample)
+{
     source->kept += sample->verdict.decision == SLUICE_KEEP;
     source->flagged += sample->verdict.decision == SLUICE_FLAG;
     source->dropped += sample->verdict.decision == SLUICE_DROP;
-    source->duplicates += sample->match.method != SLUICE_METHOD_NONE;
+    source->cost += isfinite(sample->cost) ? sample->cost : 0;
+    source->first_us = source->first_us == 0 ? sample->arrived_us : source->first_us;
+    source->last_us = sample->arrived_us;
 }
 
-uint32_t sl_portfolio_find(const sl_portfolio *portfolio, sluice_span source)
+static void apply_toward(sl_portfolio_toward *toward, double value)
 {
-    uint32_t i_slot = (uint32_t)XXH3_64bits(source.data, source.size) % N_SLOTS;
-    while (portfolio->slot[i_slot] != 0) {
-        const entry *known = &portfolio->entry[portfolio->slot[i_slot]];
-        if (sl_span_equal((sluice_span){known->name, known->name_size}, source)) {
-            return portfolio->slot[i_slot];
-        }
-        i_slot = (i_slot + 1) % N_SLOTS;
-    }
-    return portfolio->n_entries == N_ENTRIES ? 0 : UINT32_MAX;
+    toward->n++;
+    double step = value - toward->mean;
+    toward->mean += step / (double)toward->n;
+    toward->squares += step * (value - toward->mean);
+    toward->positive += value > 0 ? value : 0;
 }
 
-uint32_t sl_portfolio_n_sources(const sl_portfolio *portfolio)
+static void apply_label(sluice_portfolio *portfolio, uint32_t i_source, const sluice_sample *sample)
+{
+    const sluice_scores *scores = &sample->scores;
+    bool has_toward = scores->n_toward > 0 && !isnan(scores->percentile.toward[0]);
+    float influence = has_toward ? scores->percentile.toward[0] : scores->percentile.self;
+    if (sample->match.method == SLUICE_METHOD_NONE && sample->verdict.decision != SLUICE_DROP) {
+        sl_shortlist_offer(
+            &portfolio->shortlist,
+            &(sluice_label){.score = (double)scores->percentile.leverage * (double)influence,
+                            .leverage = scores->percentile.leverage,
+                            .influence = influence,
+                            .offset = sample->offset,
+                            .i_source = i_source,
+                            .id = sample->id});
+    }
+}
+
+static void apply_scores(sluice_portfolio *portfolio, uint32_t i_source,
+                         const sluice_sample *sample)
+{
+    const sluice_scores *scores = &sample->scores;
+    sl_portfolio_entry *source = &portfolio->entry[i_source];
+    sl_distribution *of = portfolio->distribution[i_source];
+    uint32_t slot[SLUICE_LIMIT_REFERENCES] = {0};
+    source->scored += isnan(scores->loss) ? 0 : 1;
+    source->rare += (double)scores->percentile.leverage >= SLUICE_RARE_SHARE;
+    source->self += scores->self > 0 ? (double)scores->self : 0;
+    sl_distribution_add(&of[SLUICE_STATISTIC_LOSS], &portfolio->pool, (double)scores->loss);
+    sl_distribution_add(&of[SLUICE_STATISTIC_SELF], &portfolio->pool, (double)scores->self);
+    sl_distribution_add(&of[SLUICE_STATISTIC_LEVERAGE], &portfolio->pool, (double)scores->leverage);
+    for (uint32_t r = 0; r < scores->n_toward; r++) {
+        slot[r] = sl_portfolio_reference_slot(portfolio, scores->toward_name[r]);
+        if (slot[r] < SLUICE_LIMIT_REFERENCES && !isnan(scores->toward[r])) {
+            apply_toward(&source->toward[slot[r]], (double)scores->toward[r]);
+            sl_distribution_add(&of[SLUICE_STATISTIC_TOWARD + slot[r]], &portfolio->pool,
+                                (double)scores->toward[r]);
+        }
+    }
+    sl_curve_add(&portfolio->curve, scores, slot);
+    apply_label(portfolio, i_source, sample);
+}
+
+void sluice_portfolio_apply(sluice_portfolio *portfolio, const sluice_sample *sample)
+{
+    uint32_t i_source = sl_portfolio_number(portfolio, sample->source);
+    sl_portfolio_entry *source = &portfolio->entry[i_source];
+    apply_counts(source, sample);
+    if (sample->match.method != SLUICE_METHOD_NONE) {
+        uint32_t i_of = sl_portfolio_number(portfolio, sample->match.of_source);
+        source->duplicates++;
+        source->own += i_of == i_source;
+        sl_repeats_add(portfolio->repeats, i_source, i_of, 1);
+    }
+    if (sample->scores.state != SLUICE_INFLUENCE_NONE) {
+        apply_scores(portfolio, i_source, sample);
+    }
+    sl_trend_add(portfolio->trend, i_source, sample);
+    sl_alerts_add(portfolio->alerts, i_source, sample);
+}
+
+/* --- rows --- */
+
+uint32_t sluice_portfolio_n_sources(const sluice_portfolio *portfolio)
 {
     return portfolio->n_entries;
 }
 
-sluice_source_counts sl_portfolio_source(const sl_portfolio *portfolio, uint32_t i_source)
+uint32_t sluice_portfolio_n_references(const sluice_portfolio *portfolio)
+{
+    return portfolio->n_references;
+}
+
+const char *sluice_portfolio_reference(const sluice_portfolio *portfolio, uint32_t i_reference)
+{
+    SLUICE_ASSERT(i_reference < portfolio->n_references);
+    return portfolio->reference[i_reference];
+}
+
+static sluice_toward toward_of(const sl_portfolio_toward *from)
+{
+    double n = (double)from->n;
+    double error = from->n > 1 ? 1.96 * sqrt(from->squares / (n - 1) / n) : NAN;
+    double mean = from->n > 0 ? from->mean : NAN;
+    return (sluice_toward){from->n, mean, mean - error, mean + error, from->positive};
+}
+
+sluice_source_row sluice_portfolio_row(const sluice_portfolio *portfolio, uint32_t i_source)
 {
     SLUICE_ASSERT(i_source < portfolio->n_entries);
-    const entry *source = &portfolio->entry[i_source];
-    return (sluice_source_counts){{source->name, source->name_size},
-                                  source->kept,
-                                  source->flagged,
-                                  source->dropped,
-                                  source->duplicates};
+    const sl_portfolio_entry *from = &portfolio->entry[i_source];
+    sluice_source_row row = {.source = {from->name, from->name_size},
+                             .kept = from->kept,
+                             .flagged = from->flagged,
+                             .dropped = from->dropped,
+                             .duplicates = from->duplicates,
+                             .own = from->own,
+                             .scored = from->scored,
+                             .rare = from->rare,
+                             .cost = from->cost,
+                             .self = from->self,
+                             .first_us = from->first_us,
+                             .last_us = from->last_us};
+    for (uint32_t r = 0; r < SLUICE_LIMIT_REFERENCES; r++) {
+        row.toward[r] = toward_of(&from->toward[r]);
+    }
+    return row;
 }
 
-sluice_status sl_portfolio_save(const sl_portfolio *portfolio, sluice_bytes *out)
+/* --- distributions --- */
+
+/* The buckets of a source, or of all; NULL if there is no memory or some values were lost. */
+static uint64_t *unfold(const sluice_portfolio *portfolio, uint32_t i_source, uint32_t statistic)
 {
-    SLUICE_TRY(sl_bytes_put_u32(out, portfolio->n_entries));
-    for (uint32_t i = 0; i < portfolio->n_entries; i++) {
-        const entry *source = &portfolio->entry[i];
-        SLUICE_TRY(sl_bytes_put_u32(out, source->name_size));
-        SLUICE_TRY(sl_bytes_append(out, source->name, source->name_size));
-        const uint64_t count[N_COUNTS] = {source->kept, source->flagged, source->dropped,
-                                          source->duplicates};
-        for (int j = 0; j < N_COUNTS; j++) {
-            SLUICE_TRY(sl_bytes_put_u64(out, count[j]));
+    uint64_t *buckets = calloc(SL_DISTRIBUTION_BUCKETS, sizeof *buckets);
+    uint32_t first = i_source == SLUICE_ALL_SOURCES ? 0 : i_source;
+    uint32_t end = i_source == SLUICE_ALL_SOURCES ? portfolio->n_entries : i_source + 1;
+    for (uint32_t i = first; buckets != NULL && i < end && i < portfolio->n_entries; i++) {
+        const sl_distribution *of = &portfolio->distribution[i][statistic];
+        if (of->lost > 0) {
+            free(buckets);
+            return NULL;
         }
+        sl_distribution_unfold(of, &portfolio->pool, buckets);
     }
-    return SLUICE_OK;
+    return buckets;
 }
 
-static bool read_entry(sl_portfolio *portfolio, sl_reader *reader, uint32_t i_entry)
+void sluice_portfolio_quantiles(const sluice_portfolio *portfolio, uint32_t i_source,
+                                uint32_t statistic, const double *q, uint32_t n, double *values)
 {
-    uint32_t name_size = sl_reader_u32(reader);
-    sluice_span name = sl_reader_span(reader, name_size);
-    if (reader->bad || name_size > SLUICE_LIMIT_SOURCE_BYTES) {
-        return false;
+    uint64_t *buckets = unfold(portfolio, i_source, statistic);
+    uint64_t total = 0;
+    for (uint32_t b = 0; buckets != NULL && b < SL_DISTRIBUTION_BUCKETS; b++) {
+        total += buckets[b];
     }
-    entry *source = i_entry == 0 ? &portfolio->entry[0] : find_entry(portfolio, name);
-    source->kept = sl_reader_u64(reader);
-    source->flagged = sl_reader_u64(reader);
-    source->dropped = sl_reader_u64(reader);
-    source->duplicates = sl_reader_u64(reader);
-    return !reader->bad && portfolio->n_entries == i_entry + 1;
-}
-
-sluice_status sl_portfolio_load(sl_portfolio *portfolio, sluice_span saved)
-{
-    sl_portfolio *loaded = NULL;
-    SLUICE_TRY(sl_portfolio_open(&loaded));
-    sl_reader reader = sl_reader_of(saved);
-    uint32_t n_entries = sl_reader_u32(&reader);
-    bool good = !reader.bad && n_entries >= 1 && n_entries <= N_ENTRIES;
-    for (uint32_t i = 0; good && i < n_entries; i++) {
-        good = read_entry(loaded, &reader, i);
-    }
-    good = good && reader.at == reader.end;
-    if (good) {
-        *portfolio = *loaded;
-    }
-    sl_portfolio_close(&loaded);
-    return good ? SLUICE_OK : SLUICE_E_CORRUPT;
-}
-
-bool sl_portfolio_validate(const sl_portfolio *portfolio, const char **reason)
-{
-    uint32_t n_used = 0;
-    for (uint32_t i = 0; i < N_SLOTS; i++) {
-        n_used += portfolio->slot[i] != 0;
-        if (portfolio->slot[i] >= portfolio->n_entries) {
-            *reason = "portfolio: a slot points beyond the entries";
-            return false;
+    uint64_t below = 0; /* in buckets before b */
+    uint32_t b = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        if (total == 0) {
+            values[i] = NAN;
+            continue;
         }
+        uint64_t rank = (uint64_t)(q[i] * (double)(total - 1)); /* from 0 */
+        while (below + buckets[b] <= rank) {
+            below += buckets[b++];
+        }
+        values[i] = sl_distribution_middle(b);
     }
-    if (n_used != portfolio->n_entries - 1) {
-        *reason = "portfolio: slots and entries differ in number";
-        return false;
+    free(buckets);
+}
+
+void sluice_portfolio_counts(const sluice_portfolio *portfolio, uint32_t i_source,
+                             uint32_t statistic, const double *limit, uint32_t n, uint64_t *counts)
+{
+    uint64_t *buckets = unfold(portfolio, i_source, statistic);
+    uint64_t below = 0;
+    uint32_t b = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t last = sl_distribution_bucket(limit[i]);
+        for (; buckets != NULL && b <= last && b < SL_DISTRIBUTION_BUCKETS; b++) {
+            below += buckets[b];
+        }
+        counts[i] = below;
     }
-    return true;
+    free(buckets);
+}
+
+/* --- the parts --- */
+
+uint32_t sluice_portfolio_repeats(const sluice_portfolio *portfolio, sluice_repeat *repeats,
+                                  uint32_t n)
+{
+    return sl_repeats_list(portfolio->repeats, repeats, n);
+}
+
+uint32_t sluice_portfolio_trend(const sluice_portfolio *portfolio, uint32_t i_source,
+                                sluice_trend_point points[SLUICE_TREND_POINTS], uint64_t *span)
+{
+    SLUICE_ASSERT(i_source < portfolio->n_entries);
+    return sl_trend_read(portfolio->trend, i_source, points, span);
+}
+
+bool sluice_portfolio_curve(const sluice_portfolio *portfolio, uint32_t ordering, uint32_t of,
+                            double share[SLUICE_CURVE_POINTS])
+{
+    SLUICE_ASSERT(ordering < SLUICE_N_STATISTICS && of < SLUICE_N_STATISTICS);
+    uint32_t kind = of < SLUICE_STATISTIC_TOWARD ? 0 : 1 + of - SLUICE_STATISTIC_TOWARD;
+    return sl_curve_read(&portfolio->curve, ordering, kind, share);
+}
+
+uint32_t sluice_portfolio_labels(const sluice_portfolio *portfolio,
+                                 sluice_label labels[SLUICE_LIMIT_LABELS])
+{
+    return sl_shortlist_read(&portfolio->shortlist, labels);
+}
+
+uint32_t sluice_portfolio_alerts(const sluice_portfolio *portfolio,
+                                 sluice_alert alerts[SLUICE_LIMIT_ALERTS])
+{
+    return sl_alerts_read(portfolio->alerts, alerts);
 }

@@ -1,29 +1,52 @@
-/* portfolio.h - what became of the samples of each source. */
+/* portfolio.h - how the parts of a portfolio hang together. */
 #ifndef SL_PORTFOLIO_H
 #define SL_PORTFOLIO_H
 
-#include "status.h"
-#include "sluice/engine.h"
+#include "decide/alerts.h"
+#include "decide/curve.h"
+#include "decide/distribution.h"
+#include "decide/repeats.h"
+#include "decide/shortlist.h"
+#include "decide/trend.h"
 
-typedef struct sl_portfolio sl_portfolio;
+#define SL_PORTFOLIO_ENTRIES (1 + SLUICE_LIMIT_SOURCES)
+#define SL_PORTFOLIO_SLOTS                                                                         \
+    2048 /* a power of two, twice the entries: linear probing stays short                          \
+          */
 
-SLUICE_MUST_USE sluice_status sl_portfolio_open(sl_portfolio **out); /* Gives *out     */
-void sl_portfolio_close(sl_portfolio **portfolio_p);                 /* Takes; NULL ok */
+typedef struct sl_portfolio_toward {
+    uint64_t n;
+    double mean, squares; /* sum of squared distances from the mean: Welford */
+    double positive;
+} sl_portfolio_toward;
 
-/* Counts a judged sample under its source, or under "(other)" once SLUICE_LIMIT_SOURCES names are
- * known. Cannot fail: the memory is there since open. */
-void sl_portfolio_apply(sl_portfolio *portfolio, const sluice_sample *sample);
+typedef struct sl_portfolio_entry {
+    uint8_t name[SLUICE_LIMIT_SOURCE_BYTES];
+    uint32_t name_size;
+    uint64_t kept, flagged, dropped, duplicates, own, scored, rare;
+    double cost, self;
+    int64_t first_us, last_us; /* 0 = none */
+    sl_portfolio_toward toward[SLUICE_LIMIT_REFERENCES];
+} sl_portfolio_entry;
 
-/* Number of a source below SLUICE_LIMIT_SOURCES + 1; 0 is "(other)"; UINT32_MAX: none of it was
- * applied yet. */
-uint32_t sl_portfolio_find(const sl_portfolio *portfolio, sluice_span source);
+struct sluice_portfolio {
+    uint32_t n_entries;
+    uint16_t slot[SL_PORTFOLIO_SLOTS]; /* 0 = free: entry 0 has no slot */
+    uint32_t n_references;
+    char reference[SLUICE_LIMIT_REFERENCES][64];
+    sl_portfolio_entry entry[SL_PORTFOLIO_ENTRIES];
+    sl_distribution distribution[SL_PORTFOLIO_ENTRIES][SLUICE_N_STATISTICS];
+    sl_distribution_pool pool;
+    sl_repeats *repeats;
+    sl_trend *trend;
+    sl_curve curve;
+    sl_shortlist shortlist;
+    sl_alerts *alerts;
+};
 
-uint32_t sl_portfolio_n_sources(const sl_portfolio *portfolio);
-sluice_source_counts sl_portfolio_source(const sl_portfolio *portfolio, uint32_t i_source);
-
-SLUICE_MUST_USE sluice_status sl_portfolio_save(const sl_portfolio *portfolio, sluice_bytes *out);
-/* Takes the place of what was counted. CORRUPT: nothing changed. */
-SLUICE_MUST_USE sluice_status sl_portfolio_load(sl_portfolio *portfolio, sluice_span saved);
-bool sl_portfolio_validate(const sl_portfolio *portfolio, const char **reason);
+/* Number of a source, added if it is new and there is room. */
+uint32_t sl_portfolio_number(sluice_portfolio *portfolio, sluice_span source);
+/* Slot of a reference, added if it is new; SLUICE_LIMIT_REFERENCES if there is no room. */
+uint32_t sl_portfolio_reference_slot(sluice_portfolio *portfolio, const char *name);
 
 #endif

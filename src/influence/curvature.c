@@ -14,6 +14,7 @@
  * Source: EK-FAC, George et al. 2018, for the diagonal in the basis; the closed form is ours,
  * checked by finite differences in tests/property/influence_static_test.c. */
 #include "influence/curvature.h"
+#include "influence/rows.h"
 
 #include <string.h>
 
@@ -24,8 +25,8 @@ size_t sl_curvature_floats(const sl_shape *shape)
 }
 
 /* The output side of one row against one view. `scale` is the row's weight. */
-static void add_output_side(const float *s0, const float *e, uint32_t m, float delta, float scale,
-                            float *p, float *q, float *r)
+SL_WIDE static void add_output_side(const float *s0, const float *e, uint32_t m, float delta,
+                                    float scale, float *p, float *q, float *r)
 {
     const float c = 1 - delta;
     for (uint32_t j = 0; j < m; j++) {
@@ -37,7 +38,7 @@ static void add_output_side(const float *s0, const float *e, uint32_t m, float d
     }
 }
 
-static void put_input_side(const float *a0, const float *b, uint32_t d, float *q, float *r)
+SL_WIDE static void put_input_side(const float *a0, const float *b, uint32_t d, float *q, float *r)
 {
     for (uint32_t j = 0; j < d; j++) {
         q[j] = a0[j] * b[j];

@@ -14,6 +14,7 @@
 #include "influence/estimator.h"
 #include "influence/basis.h"
 #include "influence/curvature.h"
+#include "influence/rows.h"
 #include "influence/score.h"
 #include "influence/stability.h"
 
@@ -227,6 +228,17 @@ void sl_estimator_score(sl_estimator *estimator, uint64_t offset, sl_slice_score
     sl_leverage_rows(&estimator->leverage, slice->a, scores->leverage, scores->residual);
 }
 
+double sl_estimator_sound_leverage(const sl_estimator *estimator, uint32_t i_block_slot,
+                                   float leverage)
+{
+    if (!estimator->live || isnan(leverage) || estimator->leverage.sound) {
+        return (double)leverage;
+    }
+    const sl_slice *slice = &estimator->slice[i_block_slot / SL_SLOTS];
+    const size_t row = (size_t)(i_block_slot % SL_SLOTS) * estimator->shape.dim_in;
+    return sl_leverage_plain(&estimator->leverage, slice->a + row);
+}
+
 void sl_estimator_apply(sl_estimator *estimator, uint64_t offset, const sl_slot *slot)
 {
     const uint32_t i_slot = (uint32_t)(offset % SL_BLOCK_SLOTS);
@@ -280,7 +292,8 @@ static float weight_of(const sl_estimator *estimator, const sl_slot *slot)
     return (float)weight;
 }
 
-static void add_eig(sl_estimator *estimator, const sl_slice *slice, const float weight[SL_SLOTS])
+SL_WIDE static void add_eig(sl_estimator *estimator, const sl_slice *slice,
+                            const float weight[SL_SLOTS])
 {
     const uint32_t d = estimator->shape.dim_in;
     for (uint32_t i = 0; i < SL_SLOTS; i++) {
@@ -296,7 +309,8 @@ static void add_eig(sl_estimator *estimator, const sl_slice *slice, const float 
     }
 }
 
-static void mean_view(const sl_estimator *estimator, const float *rows, uint32_t i, float *out)
+SL_WIDE static void mean_view(const sl_estimator *estimator, const float *rows, uint32_t i,
+                              float *out)
 {
     const uint32_t d = estimator->shape.dim_in;
     const float share = 1 / (float)estimator->shape.n_views;
@@ -323,7 +337,11 @@ static void add_statistics(sl_estimator *estimator, uint32_t i_slice)
         mean_view(estimator, slice->right, i, mean);
         sl_shift_add(&estimator->shift, slot->i_source, mean, estimator->settings->half_life);
         for (uint32_t j = 0; j < n_stats(estimator); j++) {
-            sl_quantile_add(estimator->quantile[j], (double)slot->stat[j]);
+            const double value =
+                j == SL_STAT_LEVERAGE
+                    ? sl_estimator_sound_leverage(estimator, i_slice * SL_SLOTS + i, slot->stat[j])
+                    : (double)slot->stat[j];
+            sl_quantile_add(estimator->quantile[j], value);
         }
     }
 }
@@ -436,7 +454,7 @@ static void freeze_leverage(sl_estimator *estimator)
     for (uint32_t j = 0; j < d; j++) {
         leverage->eig[j] = estimator->eig_sum[j] / weight;
     }
-    sl_leverage_freeze(leverage, estimator->settings->expert.ridge, estimator->new_basis);
+    sl_leverage_freeze(leverage, estimator->settings->expert.ridge, weight, estimator->new_basis);
     estimator->new_basis = false;
 }
 
@@ -461,6 +479,14 @@ static void solve_references(sl_estimator *estimator)
     }
 }
 
+SL_WIDE static void invert(const float *lambda, size_t n, float share, float mu, float *inverse)
+{
+    for (size_t i = 0; i < n; i++) {
+        const float value = lambda[i] * share;
+        inverse[i] = 1 / ((value > 0 ? value : 0) + mu);
+    }
+}
+
 void sl_estimator_derive(sl_estimator *estimator)
 {
     for (uint32_t i = 0; i < n_stats(estimator); i++) {
@@ -472,10 +498,7 @@ void sl_estimator_derive(sl_estimator *estimator)
     const size_t size = (size_t)estimator->shape.dim_out * estimator->shape.dim_in;
     const double weight = estimator->moments.weight;
     find_mu(estimator);
-    for (size_t i = 0; i < size; i++) {
-        const double value = (double)estimator->lambda[i] / weight;
-        estimator->inverse[i] = (float)(1 / ((value > 0 ? value : 0) + estimator->mu));
-    }
+    invert(estimator->lambda, size, (float)(1 / weight), (float)estimator->mu, estimator->inverse);
     freeze_leverage(estimator);
     solve_references(estimator);
 }
@@ -484,32 +507,52 @@ void sl_estimator_derive(sl_estimator *estimator)
  * of a source are; by older moments they would seem to scatter more. */
 static void add_spread(sl_estimator *estimator)
 {
-    for (uint32_t i = 0; i < SL_BLOCK_SLOTS; i++) {
-        const sl_slot *slot = &estimator->slot[i];
-        if (slot->present && slot->counted) {
-            mean_view(estimator, estimator->slice[i / SL_SLOTS].a, i % SL_SLOTS, estimator->work);
-            sl_shift_add_spread(&estimator->shift, estimator->work, &estimator->leverage);
+    for (uint32_t i_slice = 0; i_slice < SL_BLOCK_SLICES; i_slice++) {
+        uint32_t n = 0;
+        for (uint32_t i = 0; i < SL_SLOTS; i++) {
+            const sl_slot *slot = &estimator->slot[i_slice * SL_SLOTS + i];
+            if (slot->present && slot->counted) {
+                mean_view(estimator, estimator->slice[i_slice].a, i,
+                          estimator->work + (size_t)n++ * estimator->shape.dim_in);
+            }
         }
+        sl_shift_add_spread(&estimator->shift, estimator->work, n, &estimator->leverage);
+    }
+}
+
+/* True if there was anything to learn. */
+static bool learn(sl_estimator *estimator)
+{
+    const uint32_t n = count_absorbed(estimator);
+    if (n == 0) {
+        return false;
+    }
+    const double fade = sl_moments_fade(estimator->settings->half_life, n);
+    fade_sums(estimator, fade);
+    count_sources(estimator, fade);
+    for (uint32_t i = 0; i < SL_BLOCK_SLICES; i++) {
+        absorb_slice(estimator, i, fade);
+    }
+    estimator->n_absorbed += n;
+    if (!estimator->live) {
+        sl_refresh_end_warm_block(estimator);
+    }
+    return true;
+}
+
+void sl_estimator_settle(sl_estimator *estimator)
+{
+    (void)learn(estimator);
+    clear_block(estimator);
+    if (estimator->refresh.pending) {
+        sl_refresh_publish(estimator);
     }
 }
 
 void sl_estimator_freeze(sl_estimator *estimator, uint64_t i_block)
 {
-    const uint32_t n = count_absorbed(estimator);
-    bool changed = n > 0;
+    bool changed = learn(estimator);
     bool rotated = estimator->live; /* the rows of the block are in the basis in force */
-    if (n > 0) {
-        const double fade = sl_moments_fade(estimator->settings->half_life, n);
-        fade_sums(estimator, fade);
-        count_sources(estimator, fade);
-        for (uint32_t i = 0; i < SL_BLOCK_SLICES; i++) {
-            absorb_slice(estimator, i, fade);
-        }
-        estimator->n_absorbed += n;
-        if (!estimator->live) {
-            sl_refresh_end_warm_block(estimator);
-        }
-    }
     if (sl_refresh_due(estimator, i_block)) {
         uint64_t lag = estimator->live ? estimator->settings->expert.refresh_lag : 0;
         sl_refresh_trigger(estimator, i_block + lag);

@@ -116,6 +116,11 @@ void sl_estimator_place(sl_estimator *estimator, uint64_t offset, const sluice_v
 /* All 64 rows of the slice of `offset`; the loss is in slice->delta[0]. */
 void sl_estimator_score(sl_estimator *estimator, uint64_t offset, sl_slice_scores *scores);
 
+/* The leverage of a row of the open block that percentiles go by: `leverage` as it was scored, or
+ * its plain form while the basis is not sound. */
+double sl_estimator_sound_leverage(const sl_estimator *estimator, uint32_t i_block_slot,
+                                   float leverage);
+
 /* What the sample at `offset` leaves until the block is frozen. It was placed. */
 void sl_estimator_apply(sl_estimator *estimator, uint64_t offset, const sl_slot *slot);
 
@@ -132,6 +137,24 @@ sluice_encoder_state sl_estimator_describe(const sl_estimator *estimator, uint32
 
 /* prepare and, where there is a basis, rotate. */
 void sl_estimator_make_ready(sl_estimator *estimator, sl_slice *slice);
+
+/* Learns what there is of the open block, and publishes a refresh that is pending. */
+void sl_estimator_settle(sl_estimator *estimator);
+
+/* --- merge.c --- */
+
+/* sl_estimator_merge - adds what another state of the same shape and settings has learned.
+ *
+ * other      Consumed: what is left of it can only be closed.
+ * source_of  Borrows [SL_SHIFT_SOURCES]: the number here of each source there.
+ * Returns    NOMEM, CORRUPT (no eigenvectors): nothing was added.
+ * Order      a into b or b into a: the same bits. */
+SLUICE_MUST_USE sluice_status sl_estimator_merge(sl_estimator *into, sl_estimator *other,
+                                                 const uint16_t *source_of);
+
+/* An encoder that only one of two states knows: settled, its sources with other numbers. */
+SLUICE_MUST_USE sluice_status sl_estimator_renumber(sl_estimator *estimator,
+                                                    const uint16_t *source_of);
 
 /* --- refresh.c --- */
 
@@ -150,6 +173,9 @@ size_t sl_estimator_work_floats(const sl_shape *shape);
 /* Keeps the counted rows of a slice until there is a basis. */
 void sl_refresh_keep_warm(sl_estimator *estimator, uint32_t i_slice, const float weight[SL_SLOTS]);
 void sl_refresh_end_warm_block(sl_estimator *estimator);
+/* The curvature of the kept rows of `from` in the basis and at the adapter of `estimator`, faded
+ * block by block as the moments were. */
+void sl_refresh_sum_warm(sl_estimator *estimator, const sl_estimator *from, float *lambda);
 void sl_refresh_end_warmup(sl_estimator *estimator);       /* drops those rows */
 uint32_t sl_refresh_warmup(const sl_estimator *estimator); /* samples before the first basis */
 

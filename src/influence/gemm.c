@@ -1,8 +1,8 @@
 /* gemm.c - every product of matrices, and the eigenproblem; the only caller of BLAS.
  *
- *   rows of samples   [64][k] x [k][n]          rotations, scores         64 rows always (slot
- * rule) sums over samples [64 j][m]' x [64 j][n]    moments, curvature        at the end of a block
- *   whole matrices    [n][n] x [n][n]           refresh of the basis
+ *   rows of samples     [64 j][k] x [k][n]         rotations, scores     j fixed (slot rule)
+ *   sums over samples   [64 j][m]' x [64 j][n]     moments, curvature    at the end of a block
+ *   whole matrices      [n][n] x [n][n]            refresh of the basis
  *
  * Why float32 with a double fallback: one digit more in the basis changes no score (the curvature
  * is measured in whatever basis there is), but a failed solve must not end the process. */
@@ -19,16 +19,17 @@ void sl_gemm_init(void)
     openblas_set_num_threads(1);
 }
 
-void sl_gemm_slots(const float *a, uint32_t k, const float *b, uint32_t n, float *c)
+void sl_gemm_slots(uint32_t times, const float *a, uint32_t k, const float *b, uint32_t n, float *c)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, SL_SLOTS, (int)n, (int)k, 1.0F, a,
-                (int)k, b, (int)n, 0.0F, c, (int)n);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)(times * SL_SLOTS), (int)n, (int)k,
+                1.0F, a, (int)k, b, (int)n, 0.0F, c, (int)n);
 }
 
-void sl_gemm_slots_transposed(const float *a, uint32_t k, const float *b, uint32_t n, float *c)
+void sl_gemm_slots_transposed(uint32_t times, const float *a, uint32_t k, const float *b,
+                              uint32_t n, float *c)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, SL_SLOTS, (int)n, (int)k, 1.0F, a, (int)k,
-                b, (int)k, 0.0F, c, (int)n);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)(times * SL_SLOTS), (int)n, (int)k,
+                1.0F, a, (int)k, b, (int)k, 0.0F, c, (int)n);
 }
 
 void sl_gemm_add_outer(float scale, const float *a, uint32_t m, const float *b, uint32_t n,

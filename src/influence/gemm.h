@@ -7,17 +7,22 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The slot rule: products over samples always have this many rows, a sample's row is its offset
- * modulo it, and rows without a sample are zero. Then the bits of a row depend neither on its
- * neighbours nor on how the samples were put into messages. */
+/* The slot rule: products over samples always have this many rows for each of what a sample has a
+ * fixed number of (views, pairs of views), a sample's row is its offset modulo it, and rows without
+ * a sample are zero. Then the bits of a row depend neither on its neighbours nor on how the samples
+ * were put into messages. */
 #define SL_SLOTS 64
 
 /* BLAS in one thread: more make small products slower, and sums depend on their number. */
 void sl_gemm_init(void);
 
-/* c[64][n] = a[64][k] b[k][n], or a b' with b[n][k]. Row-major; c may not overlap. */
-void sl_gemm_slots(const float *a, uint32_t k, const float *b, uint32_t n, float *c);
-void sl_gemm_slots_transposed(const float *a, uint32_t k, const float *b, uint32_t n, float *c);
+/* c[64 times][n] = a[64 times][k] b[k][n], or a b' with b[n][k]. Row-major; c may not overlap.
+ * times    The same for every sample: K, or a number of pairs. One product of 64 K rows costs up to
+ *          a fifth less than K of 64, as BLAS packs b once. */
+void sl_gemm_slots(uint32_t times, const float *a, uint32_t k, const float *b, uint32_t n,
+                   float *c);
+void sl_gemm_slots_transposed(uint32_t times, const float *a, uint32_t k, const float *b,
+                              uint32_t n, float *c);
 
 /* c[m][n] += scale a' b over a[rows][m], b[rows][n]; rows a multiple of 64. */
 void sl_gemm_add_outer(float scale, const float *a, uint32_t m, const float *b, uint32_t n,

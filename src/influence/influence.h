@@ -53,6 +53,17 @@ uint32_t sl_influence_encoders(const sl_influence *influence,
                                sluice_encoder_state out[SLUICE_LIMIT_ENCODERS]);
 
 SLUICE_MUST_USE sluice_status sl_influence_save(const sl_influence *influence, sluice_bytes *out);
+/* sl_influence_merge - adds what another state with the same configuration has learned.
+ *
+ * saved      Borrows what save wrote there.
+ * source_of  Borrows [SLUICE_LIMIT_SOURCES + 1]: the number here of each source there.
+ * Order      a into b or b into a: the same scores to 1e-6. Blocks that are open are learned first.
+ * Threads    As load: nobody makes refreshes meanwhile.
+ * Returns    CORRUPT; CONFIG: too many encoders together, or one with two dimensions. Nothing was
+ *            added. */
+SLUICE_MUST_USE sluice_status sl_influence_merge(sl_influence *influence, sluice_span saved,
+                                                 const uint16_t *source_of);
+
 /* On error nothing is known any more. CORRUPT: not what save wrote under this configuration. */
 SLUICE_MUST_USE sluice_status sl_influence_load(sl_influence *influence, sluice_span saved);
 

@@ -5,6 +5,7 @@
  * Why sums and not averages: they need no start-up correction and merge by addition.
  * Why x = a/|h| and u = h/|h|: one sample of huge norm cannot own the basis. */
 #include "influence/moments.h"
+#include "influence/rows.h"
 
 #include <math.h>
 
@@ -13,7 +14,7 @@ double sl_moments_fade(uint64_t half_life, uint32_t n)
     return half_life == 0 ? 1 : exp2(-(double)n / (double)half_life);
 }
 
-static void scale_all(float *values, size_t n, float factor)
+SL_WIDE static void scale_all(float *values, size_t n, float factor)
 {
     for (size_t i = 0; i < n; i++) {
         values[i] *= factor;
@@ -37,8 +38,8 @@ void sl_moments_decay(const sl_shape *shape, sl_moments *moments, double factor)
 
 /* rows[k][i] = sqrt(weight / K) times the unit row of view k, from the anchor and the differences.
  */
-static void put_rows(const sl_shape *shape, const float *views, uint32_t dim,
-                     const float weight[SL_SLOTS], float *rows)
+SL_WIDE static void put_rows(const sl_shape *shape, const float *views, uint32_t dim,
+                             const float weight[SL_SLOTS], float *rows)
 {
     for (uint32_t k = 0; k < shape->n_views; k++) {
         for (uint32_t i = 0; i < SL_SLOTS; i++) {
@@ -53,8 +54,8 @@ static void put_rows(const sl_shape *shape, const float *views, uint32_t dim,
     }
 }
 
-static void add_mean(const sl_shape *shape, const sl_slice *slice, const float weight[SL_SLOTS],
-                     double *mean)
+SL_WIDE static void add_mean(const sl_shape *shape, const sl_slice *slice,
+                             const float weight[SL_SLOTS], double *mean)
 {
     const uint32_t d = shape->dim_in;
     for (uint32_t i = 0; i < SL_SLOTS; i++) {
@@ -86,8 +87,8 @@ void sl_moments_add(const sl_shape *shape, const sl_slice *slice, const float we
     }
 }
 
-void sl_moments_add_gradient(const sl_shape *shape, const float *left, const float *right,
-                             const float weight[SL_SLOTS], float *work, float *gradient)
+SL_WIDE void sl_moments_add_gradient(const sl_shape *shape, const float *left, const float *right,
+                                     const float weight[SL_SLOTS], float *work, float *gradient)
 {
     const uint32_t m = shape->dim_out;
     for (uint32_t k = 0; k < shape->n_views; k++) {

@@ -142,7 +142,8 @@ void sl_refresh_end_warm_block(sl_estimator *estimator)
     }
 }
 
-static void add_warm_rows(sl_estimator *estimator, uint32_t first, uint32_t end, float *lambda)
+static void add_warm_rows(sl_estimator *estimator, const sl_estimator *from, uint32_t first,
+                          uint32_t end, float *lambda)
 {
     const sl_shape *shape = &estimator->shape;
     sl_slice *slice = &estimator->scratch;
@@ -151,28 +152,27 @@ static void add_warm_rows(sl_estimator *estimator, uint32_t first, uint32_t end,
         sl_slice_clear(shape, slice);
         for (uint32_t i = 0; i < SL_SLOTS && first + i < end; i++) {
             const size_t at = (size_t)(first + i) * shape->n_views;
-            sl_slice_put(shape, slice, i, estimator->warm_outputs + at * shape->dim_out,
-                         shape->own_inputs ? estimator->warm_inputs + at * shape->dim_in : NULL);
-            weight[i] = estimator->warm_weight[first + i];
+            sl_slice_put(shape, slice, i, from->warm_outputs + at * shape->dim_out,
+                         shape->own_inputs ? from->warm_inputs + at * shape->dim_in : NULL);
+            weight[i] = from->warm_weight[first + i];
         }
         sl_estimator_make_ready(estimator, slice);
         sl_curvature_add(shape, slice, weight, estimator->work, lambda);
     }
 }
 
-/* The curvature of the warm-up in the new basis, faded block by block as the moments were. */
-static void sum_warm(sl_estimator *estimator)
+void sl_refresh_sum_warm(sl_estimator *estimator, const sl_estimator *from, float *lambda)
 {
     const size_t size = (size_t)estimator->shape.dim_out * estimator->shape.dim_in;
     uint32_t first = 0;
-    memset(estimator->lambda, 0, sizeof(float) * size);
-    for (uint32_t i = 0; i < estimator->n_warm_blocks; i++) {
-        const uint32_t end = estimator->warm_block_end[i];
+    memset(lambda, 0, sizeof(float) * size);
+    for (uint32_t i = 0; i < from->n_warm_blocks; i++) {
+        const uint32_t end = from->warm_block_end[i];
         const float fade = (float)sl_moments_fade(estimator->settings->half_life, end - first);
         for (size_t j = 0; j < size; j++) {
-            estimator->lambda[j] *= fade;
+            lambda[j] *= fade;
         }
-        add_warm_rows(estimator, first, end, estimator->lambda);
+        add_warm_rows(estimator, from, first, end, lambda);
         first = end;
     }
 }
@@ -325,7 +325,7 @@ static void publish_first(sl_estimator *estimator)
 {
     take_basis(estimator);
     estimator->live = true;
-    sum_warm(estimator);
+    sl_refresh_sum_warm(estimator, estimator, estimator->lambda);
     estimator->mu = first_mu(estimator);
     step_adapter(estimator, estimator->lambda, estimator->mu);
     take_step(estimator);

@@ -14,7 +14,7 @@ typedef struct sl_reliability {
  *
  * slice    Borrows; rotated. Nothing happens at K = 2 or with fewer than 16 rows that count.
  * inverse  Borrows [m][d].
- * work     Scratch of 3 x 64 (m + d) floats. */
+ * work     Scratch of 4 x 64 (m + d) floats. */
 void sl_reliability_add(const sl_shape *shape, const sl_slice *slice, const float *inverse,
                         const float weight[SL_SLOTS], double fade, float *work,
                         sl_reliability *reliability);

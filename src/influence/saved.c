@@ -13,7 +13,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define SAVED_VERSION 1
+#define SAVED_VERSION 2 /* 1: without left_over_new */
 
 /* One walk over all fields, for both directions: `out` is written, or `in` is read. */
 typedef struct saved_walk {
@@ -90,10 +90,10 @@ static void pass_numbers(saved_walk *walk, sl_estimator *estimator)
     pass_u32(walk, &shape.dim_out);
     pass_u32(walk, &shape.dim_in);
     pass_u32(walk, &two_sides);
-    expect(walk, version == SAVED_VERSION && shape.n_views == estimator->shape.n_views &&
-                     shape.dim_out == estimator->shape.dim_out &&
-                     shape.dim_in == estimator->shape.dim_in &&
-                     (two_sides != 0) == estimator->two_sides);
+    expect(walk,
+           version >= 1 && version <= SAVED_VERSION && shape.n_views == estimator->shape.n_views &&
+               shape.dim_out == estimator->shape.dim_out &&
+               shape.dim_in == estimator->shape.dim_in && (two_sides != 0) == estimator->two_sides);
     pass_u64(walk, &estimator->n_absorbed);
     pass_u64(walk, &estimator->n_at_refresh);
     pass_u64(walk, &estimator->n_refreshes);
@@ -105,6 +105,9 @@ static void pass_numbers(saved_walk *walk, sl_estimator *estimator)
     pass_doubles(walk, &estimator->reliability.weight, 1);
     pass_doubles(walk, &estimator->reliability.sum, 1);
     pass_doubles(walk, &estimator->leverage.d_eff_off, 1);
+    if (version > 1) {
+        pass_doubles(walk, &estimator->leverage.left_over_new, 1);
+    }
     pass_doubles(walk, &estimator->source_total, 1);
     pass_doubles(walk, estimator->source_count, SL_SHIFT_SOURCES);
     expect(walk, isfinite(estimator->moments.weight) && isfinite(estimator->mu) &&

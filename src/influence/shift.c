@@ -13,6 +13,7 @@
  * Source: chi-square of a mean, research on rare samples. */
 #include "influence/shift.h"
 #include "influence/moments.h"
+#include "influence/rows.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -92,6 +93,25 @@ void sl_shift_add(sl_shift *shift, uint32_t i_source, const float *row, uint64_t
     shift->seen[i_source] = 1;
 }
 
+void sl_shift_merge(sl_shift *shift, const sl_shift *other, const uint16_t *source_of)
+{
+    for (uint32_t i = 0; i < SL_SHIFT_SOURCES; i++) {
+        for (uint32_t which = CURRENT; which < N_SUMS; which++) {
+            float *to = sum_of(shift, which, source_of[i]);
+            const float *from = sum_of(other, which, i);
+            for (uint32_t j = 0; j<shift->dim && * n_of(other, which, i)> 0; j++) {
+                to[j] += from[j];
+            }
+            *n_of(shift, which, source_of[i]) += *n_of(other, which, i);
+        }
+    }
+    shift->spread += other->spread;
+    shift->spread_weight += other->spread_weight;
+    for (uint32_t i = 0; i < SL_SHIFT_SOURCES; i++) {
+        shift->seen[i] = *n_of(shift, CURRENT, i) + *n_of(shift, PREVIOUS, i) > 0;
+    }
+}
+
 /* Recent mean minus baseline; the number of samples that this difference is worth. */
 static double difference_of(const sl_shift *shift, uint32_t i_source, const float *mean, float *out)
 {
@@ -117,14 +137,26 @@ static double mean_variance_of(const sl_leverage *leverage)
     return sum / leverage->dim;
 }
 
-void sl_shift_add_spread(sl_shift *shift, const float *row, const sl_leverage *leverage)
+SL_WIDE void sl_shift_add_spread(sl_shift *shift, const float *rows, uint32_t n,
+                                 const sl_leverage *leverage)
 {
+    const uint32_t d = leverage->dim;
     const double ridge = 0.1 * mean_variance_of(leverage) + 1e-12;
-    for (uint32_t j = 0; j < leverage->dim; j++) {
-        const double y = (double)row[j] - leverage->mt[j];
-        shift->spread += y * y / ((double)leverage->centred[j] + ridge);
+    for (uint32_t i = 0; i < n; i++) {
+        const float *row = rows + (size_t)i * d;
+        sl_double4 sum = {0};
+        uint32_t j = 0;
+        for (; j + 4 <= d; j += 4) {
+            const sl_double4 y = sl_rows_widen(row + j) - sl_rows_load4(leverage->mt + j);
+            sum += y * y / (sl_rows_widen(leverage->centred + j) + ridge);
+        }
+        for (; j < d; j++) {
+            const double y = (double)row[j] - leverage->mt[j];
+            sum[0] += y * y / ((double)leverage->centred[j] + ridge);
+        }
+        shift->spread += sl_rows_sum4(sum);
     }
-    shift->spread_weight += 1;
+    shift->spread_weight += n;
 }
 
 static float z_of(const sl_shift *shift, const float *y, double n, const sl_leverage *leverage)
@@ -167,7 +199,7 @@ void sl_shift_freeze(sl_shift *shift, const float *mean, const float *basis,
             }
         }
         if (n_rows > 0) {
-            sl_gemm_slots(raw, d, basis, d, rotated);
+            sl_gemm_slots(1, raw, d, basis, d, rotated);
         }
         for (uint32_t i = 0; i < n_rows; i++) {
             shift->z[source[i]] = z_of(shift, rotated + (size_t)i * d, n[i], leverage);

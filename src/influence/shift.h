@@ -24,8 +24,13 @@ void sl_shift_close(sl_shift *shift);
 /* One absorbed sample: row [dim] is its mean view. */
 void sl_shift_add(sl_shift *shift, uint32_t i_source, const float *row, uint64_t half_life);
 
-/* How much single samples scatter: row [dim] is a mean view, rotated. Decay is the caller's. */
-void sl_shift_add_spread(sl_shift *shift, const float *row, const sl_leverage *leverage);
+/* Adds the buckets of another stream's sources, source i there being source_of[i] here; all are
+ * seen by the next freeze. */
+void sl_shift_merge(sl_shift *shift, const sl_shift *other, const uint16_t *source_of);
+
+/* How much single samples scatter: rows [n][dim] are mean views, rotated. Decay is the caller's. */
+void sl_shift_add_spread(sl_shift *shift, const float *rows, uint32_t n,
+                         const sl_leverage *leverage);
 
 /* sl_shift_freeze - z of the sources that were added to since the last freeze.
  *

@@ -10,6 +10,7 @@
  * Collected, every term is of the size of the result.
  * Source: Influence-SSL, arXiv 2412.17170, for the loss; the collected form is ours. */
 #include "influence/stability.h"
+#include "influence/rows.h"
 
 #include <math.h>
 #include <string.h>
@@ -17,22 +18,7 @@
 /* Below, a row has no direction: an empty slot, or a view that the adapter maps to nothing. */
 #define LEAST_NORM 1e-12
 
-static double dot(const float *a, const float *b, uint32_t n)
-{
-    double sum[4] = {0};
-    uint32_t i = 0;
-    for (; i + 4 <= n; i += 4) {
-        for (uint32_t j = 0; j < 4; j++) {
-            sum[j] += (double)a[i + j] * (double)b[i + j];
-        }
-    }
-    for (; i < n; i++) {
-        sum[0] += (double)a[i] * (double)b[i];
-    }
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-}
-
-static void scale_row(const float *from, float factor, uint32_t n, float *to)
+SL_ROWS_INLINE void scale_row(const float *from, float factor, uint32_t n, float *to)
 {
     for (uint32_t i = 0; i < n; i++) {
         to[i] = from[i] * factor;
@@ -40,25 +26,25 @@ static void scale_row(const float *from, float factor, uint32_t n, float *to)
 }
 
 /* h' = h + (W - W_0) a, then both sides over |h'|. */
-static void move_view(const sl_shape *shape, const float *moved, const float *outputs,
-                      const float *inputs, float *u, float *x)
+SL_WIDE static void move_views(const sl_shape *shape, const float *moved, const sl_slice *slice)
 {
     const uint32_t m = shape->dim_out;
     const uint32_t d = shape->dim_in;
-    sl_gemm_slots_transposed(inputs, d, moved, m, u);
-    for (uint32_t i = 0; i < SL_SLOTS; i++) {
-        float *row = u + (size_t)i * m;
+    sl_gemm_slots_transposed(shape->n_views, slice->inputs, d, moved, m, slice->u);
+    for (size_t i = 0; i < (size_t)shape->n_views * SL_SLOTS; i++) {
+        float *row = slice->u + i * m;
+        const float *as_it_came = slice->outputs + i * m;
         for (uint32_t j = 0; j < m; j++) {
-            row[j] += outputs[(size_t)i * m + j];
+            row[j] += as_it_came[j];
         }
-        double norm = sqrt(dot(row, row, m));
+        double norm = sqrt(sl_rows_dot_double(row, row, m));
         float factor = norm > LEAST_NORM ? (float)(1 / norm) : 0.0F;
         scale_row(row, factor, m, row);
-        scale_row(inputs + (size_t)i * d, factor, d, x + (size_t)i * d);
+        scale_row(slice->inputs + i * d, factor, d, slice->right + i * d);
     }
 }
 
-static void subtract_anchor(float *views, uint32_t n_views, uint32_t dim)
+SL_WIDE static void subtract_anchor(float *views, uint32_t n_views, uint32_t dim)
 {
     const size_t size = sl_view_floats(dim);
     for (uint32_t k = 1; k < n_views; k++) {
@@ -68,14 +54,14 @@ static void subtract_anchor(float *views, uint32_t n_views, uint32_t dim)
     }
 }
 
-static void find_deltas(const sl_shape *shape, sl_slice *slice)
+SL_WIDE static void find_deltas(const sl_shape *shape, sl_slice *slice)
 {
     const uint32_t m = shape->dim_out;
     memset(slice->delta, 0, sizeof slice->delta);
     for (uint32_t k = 1; k < shape->n_views; k++) {
         for (uint32_t i = 0; i < SL_SLOTS; i++) {
             const float *e = slice->u + k * sl_view_floats(m) + (size_t)i * m;
-            slice->delta[k][i] = (float)(dot(e, e, m) / 2);
+            slice->delta[k][i] = (float)(sl_rows_dot_double(e, e, m) / 2);
             slice->delta[0][i] += slice->delta[k][i] / (float)(shape->n_views - 1);
         }
     }
@@ -93,10 +79,7 @@ void sl_stability_prepare(const sl_shape *shape, const float *moved, sl_slice *s
             memcpy(slice->right, slice->inputs, sizeof(float) * shape->n_views * size_in);
         }
     } else {
-        for (uint32_t k = 0; k < shape->n_views; k++) {
-            move_view(shape, moved, slice->outputs + k * size_out, slice->inputs + k * size_in,
-                      slice->u + k * size_out, slice->right + k * size_in);
-        }
+        move_views(shape, moved, slice);
     }
     subtract_anchor(slice->u, shape->n_views, shape->dim_out);
     if (two_sides) {
@@ -105,8 +88,8 @@ void sl_stability_prepare(const sl_shape *shape, const float *moved, sl_slice *s
     find_deltas(shape, slice);
 }
 
-void sl_stability_left(const sl_shape *shape, const sl_slice *slice, const float *v, uint32_t dim,
-                       float *left)
+SL_WIDE void sl_stability_left(const sl_shape *shape, const sl_slice *slice, const float *v,
+                               uint32_t dim, float *left)
 {
     const size_t size = sl_view_floats(dim);
     const float share = 1.0F / (float)(shape->n_views - 1);
@@ -127,8 +110,8 @@ void sl_stability_left(const sl_shape *shape, const sl_slice *slice, const float
     }
 }
 
-void sl_stability_norm2(const sl_shape *shape, const float *left, const float *right,
-                        double norm2[SL_SLOTS])
+SL_WIDE void sl_stability_norm2(const sl_shape *shape, const float *left, const float *right,
+                                double norm2[SL_SLOTS])
 {
     const uint32_t m = shape->dim_out;
     const uint32_t d = shape->dim_in;
@@ -140,7 +123,8 @@ void sl_stability_norm2(const sl_shape *shape, const float *left, const float *r
                 const float *left_l = left + l * sl_view_floats(m) + (size_t)i * m;
                 const float *right_k = right + k * sl_view_floats(d) + (size_t)i * d;
                 const float *right_l = right + l * sl_view_floats(d) + (size_t)i * d;
-                double product = dot(left_k, left_l, m) * dot(right_k, right_l, d);
+                double product =
+                    sl_rows_dot_double(left_k, left_l, m) * sl_rows_dot_double(right_k, right_l, d);
                 norm2[i] += k == l ? product : 2 * product;
             }
         }

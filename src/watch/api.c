@@ -101,7 +101,7 @@ void sl_api_tick(sl_api *api, int64_t now_us)
     if (job != NULL) {
         sl_ring_push(api->options.estimator, job);
     }
-    const sl_snapshot *snapshot = sl_observer_latest(api->options.view.observer);
+    const sl_snapshot *snapshot = sl_view_look(api->view);
     sl_recent_advance(api->recent, &snapshot->tallies, now_us);
 }
 

@@ -246,10 +246,10 @@ static void producer_in_flight(exposition *to)
 /* What became of a source's samples since the process began: kept, flagged, dropped, duplicates. */
 static void add_source(const sl_view *view, uint32_t i_source, double out[4])
 {
-    static const sluice_source_counts none;
-    const sluice_source_counts *now = &view->snapshot->source[i_source].counts;
-    const sluice_source_counts *base =
-        i_source < view->n_source_base ? &view->source_base[i_source].counts : &none;
+    static const sl_source_count none;
+    const sl_source_count *now = &view->snapshot->source[i_source];
+    const sl_source_count *base =
+        i_source < view->n_source_base ? &view->source_base[i_source] : &none;
     out[0] += (double)(now->kept - base->kept);
     out[1] += (double)(now->flagged - base->flagged);
     out[2] += (double)(now->dropped - base->dropped);
@@ -403,12 +403,33 @@ static void influence_reliability(exposition *to)
     }
 }
 
+static bool holds_already(const sl_snapshot *snapshot, uint32_t i_alert)
+{
+    const sluice_alert *alert = &snapshot->alert[i_alert];
+    for (uint32_t i = 0; i < i_alert; i++) {
+        const sluice_alert *newer = &snapshot->alert[i];
+        if (newer->cleared == 0 && newer->kind == alert->kind &&
+            newer->i_source == alert->i_source) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void alerts(exposition *to)
 {
-    const sl_alerts *now = &to->view->snapshot->alerts;
-    for (uint32_t i = 0; i < now->n; i++) {
-        put_two(to, (label){"kind", sl_span_of(now->alert[i].kind)},
-                (label){"source", sl_span_of(now->alert[i].source)}, 1);
+    const sl_snapshot *snapshot = to->view->snapshot;
+    for (uint32_t i = 0; i < snapshot->n_alerts; i++) {
+        const sluice_alert *alert = &snapshot->alert[i];
+        if (alert->cleared != 0 || holds_already(snapshot, i)) {
+            continue;
+        }
+        label source = {"source", {NULL, 0}}; /* the stream as a whole */
+        if (alert->i_source < snapshot->n_sources) {
+            const sl_source_count *row = &snapshot->source[alert->i_source];
+            source.value = (sluice_span){row->name, row->name_size};
+        }
+        put_two(to, (label){"kind", sl_span_of(sluice_alert_word(alert->kind))}, source, 1);
     }
 }
 

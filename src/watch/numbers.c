@@ -5,6 +5,7 @@
 #include "watch/pages.h"
 #include "bytes.h"
 #include "record_json.h"
+#include "record_portfolio.h"
 #include "sluice/version.h"
 
 #include <inttypes.h>
@@ -187,45 +188,36 @@ sluice_status sl_pages_status(const sl_pages *pages, bool ready, sluice_bytes *o
 
 sluice_status sl_pages_portfolio(const sl_pages *pages, sluice_bytes *out)
 {
-    const sl_snapshot *snapshot = pages->view->snapshot;
-    sl_object object = sl_object_of(out);
-    sl_object_open(&object, NULL, '{');
-    sl_object_count(&object, "next_offset", snapshot->next_offset);
-    sl_object_open(&object, "sources", '[');
-    for (uint32_t i = 0; i < snapshot->n_sources; i++) {
-        const sl_source_row *row = &snapshot->source[i];
-        uint64_t n = row->counts.kept + row->counts.flagged + row->counts.dropped;
-        if (i == 0 && n == 0) {
-            continue; /* "(other)" */
-        }
-        sl_object_open(&object, NULL, '{');
-        sl_object_span(&object, "source", (sluice_span){row->name, row->name_size});
-        sl_object_count(&object, "samples", n);
-        sl_object_count(&object, "kept", row->counts.kept);
-        sl_object_count(&object, "flagged", row->counts.flagged);
-        sl_object_count(&object, "dropped", row->counts.dropped);
-        sl_object_count(&object, "duplicates", row->counts.duplicates);
-        sl_object_close(&object, '}');
+    const sluice_portfolio *portfolio = sl_view_portfolio(pages->view);
+    return portfolio != NULL ? sl_record_portfolio_json(portfolio, out) : SLUICE_E_NOMEM;
+}
+
+static void put_source(sl_object *object, const sl_snapshot *snapshot, uint32_t i_source)
+{
+    if (i_source < snapshot->n_sources) {
+        const sl_source_count *row = &snapshot->source[i_source];
+        sl_object_span(object, "source", (sluice_span){row->name, row->name_size});
+    } else {
+        sl_object_json(object, "source", (sluice_span){0}); /* the stream as a whole */
     }
-    sl_object_close(&object, ']');
-    sl_object_close(&object, '}');
-    return object.status;
 }
 
 sluice_status sl_pages_alerts(const sl_pages *pages, sluice_bytes *out)
 {
-    const sl_alerts *alerts = &pages->view->snapshot->alerts;
+    const sl_snapshot *snapshot = pages->view->snapshot;
     sl_object object = sl_object_of(out);
     sl_object_open(&object, NULL, '[');
-    for (uint32_t i = 0; i < alerts->n; i++) {
-        const sl_alert *alert = &alerts->alert[i];
+    for (uint32_t i = 0; i < snapshot->n_alerts; i++) {
+        const sluice_alert *alert = &snapshot->alert[i];
         sl_object_open(&object, NULL, '{');
-        put_time(&object, "since", alert->since_us);
-        sl_object_text(&object, "kind", alert->kind);
-        sl_object_text(&object, "source", alert->source);
+        put_time(&object, "since", alert->at_us);
+        sl_object_text(&object, "kind", sluice_alert_word(alert->kind));
+        put_source(&object, snapshot, alert->i_source);
+        sl_object_count(&object, "offset", alert->offset);
         sl_object_number(&object, "value", alert->value);
+        sl_object_number(&object, "usual", alert->usual);
         sl_object_number(&object, "limit", alert->limit);
-        sl_object_text(&object, "text", alert->text);
+        sl_object_bool(&object, "holds", alert->cleared == 0);
         sl_object_close(&object, '}');
     }
     sl_object_close(&object, ']');

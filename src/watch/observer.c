@@ -16,13 +16,16 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define FRESH 4u /* beside the number of the middle copy: not looked at yet */
+#define PORTFOLIO_US INT64_C(1000000) /* between two copies of the whole portfolio */
+#define FRESH        4u               /* beside the number of the middle copy: not looked at yet */
 
 struct sl_observer {
     sl_tallies tallies; /* the estimator's own */
     sl_snapshot *copy[3];
     uint32_t back, front;
     _Atomic uint32_t middle;
+    uint64_t saved_offset; /* of the last portfolio */
+    int64_t saved_us;
     sl_job job;
     atomic_bool asked;
 };
@@ -42,6 +45,7 @@ sluice_status sl_observer_open(sl_observer **out)
     (*out)->front = 1;
     atomic_init(&(*out)->middle, 2);
     (*out)->job.kind = SL_JOB_WATCH;
+    (*out)->saved_offset = UINT64_MAX;
     return SLUICE_OK;
 }
 
@@ -49,6 +53,9 @@ void sl_observer_close(sl_observer **observer_p)
 {
     if (*observer_p != NULL) {
         for (int i = 0; i < 3; i++) {
+            if ((*observer_p)->copy[i] != NULL) {
+                sl_bytes_fini(&(*observer_p)->copy[i]->portfolio);
+            }
             free((*observer_p)->copy[i]);
         }
         free(*observer_p);
@@ -140,21 +147,38 @@ void sl_observer_note(sl_observer *observer, const sl_job *job, uint64_t receive
     }
 }
 
-static void copy_engine(sl_snapshot *snapshot, const sluice_engine *engine)
+static void copy_sources(sl_snapshot *snapshot, const sluice_portfolio *portfolio)
 {
+    snapshot->n_sources = sluice_portfolio_n_sources(portfolio);
+    for (uint32_t i = 0; i < snapshot->n_sources; i++) {
+        sluice_source_row row = sluice_portfolio_row(portfolio, i);
+        sl_source_count *count = &snapshot->source[i];
+        count->kept = row.kept;
+        count->flagged = row.flagged;
+        count->dropped = row.dropped;
+        count->duplicates = row.duplicates;
+        count->name_size = (uint32_t)row.source.size;
+        if (row.source.size > 0) {
+            memcpy(count->name, row.source.data, row.source.size);
+        }
+    }
+    snapshot->n_alerts = sluice_portfolio_alerts(portfolio, snapshot->alert);
+}
+
+static void copy_engine(sl_observer *observer, sl_snapshot *snapshot, const sluice_engine *engine)
+{
+    const sluice_portfolio *portfolio = sluice_engine_portfolio(engine);
     snapshot->next_offset = sluice_engine_next_offset(engine);
     snapshot->oldest_row = sluice_engine_oldest_row(engine);
-    snapshot->n_sources = sluice_engine_n_sources(engine);
-    for (uint32_t i = 0; i < snapshot->n_sources; i++) {
-        sl_source_row *row = &snapshot->source[i];
-        row->counts = sluice_engine_source(engine, i);
-        row->name_size = (uint32_t)row->counts.source.size;
-        if (row->name_size > 0) {
-            memcpy(row->name, row->counts.source.data, row->name_size);
-        }
-        row->counts.source = (sluice_span){0};
-    }
     snapshot->n_encoders = sluice_engine_encoders(engine, snapshot->encoder);
+    copy_sources(snapshot, portfolio);
+    sl_bytes_clear(&snapshot->portfolio);
+    if (observer->saved_offset != snapshot->next_offset &&
+        snapshot->at_us - observer->saved_us >= PORTFOLIO_US &&
+        sluice_portfolio_save(portfolio, &snapshot->portfolio) == SLUICE_OK) {
+        observer->saved_offset = snapshot->next_offset;
+        observer->saved_us = snapshot->at_us;
+    }
 }
 
 void sl_observer_publish(sl_observer *observer, const sluice_engine *engine)
@@ -164,7 +188,7 @@ void sl_observer_publish(sl_observer *observer, const sluice_engine *engine)
     sl_snapshot *snapshot = observer->copy[observer->back];
     snapshot->at_us = (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
     snapshot->tallies = observer->tallies;
-    copy_engine(snapshot, engine);
+    copy_engine(observer, snapshot, engine);
     observer->back = atomic_exchange(&observer->middle, observer->back | FRESH) & ~FRESH;
     atomic_store(&observer->asked, false);
 }

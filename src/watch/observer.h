@@ -3,7 +3,6 @@
 #define SL_OBSERVER_H
 
 #include "job.h"
-#include "watch/alerts.h"
 #include "sluice/engine.h"
 
 #define SL_OUTCOMES_MAX    64   /* decisions with their reason; beyond: reason "(other)" */
@@ -43,20 +42,21 @@ typedef struct sl_tallies {
     uint64_t received[SLUICE_LIMIT_PRODUCERS]; /* as in its row, judged but perhaps not durable */
 } sl_tallies;
 
-typedef struct sl_source_row {
+typedef struct sl_source_count {
     uint32_t name_size;
     uint8_t name[SLUICE_LIMIT_SOURCE_BYTES];
-    sluice_source_counts counts; /* counts.source is not set */
-} sl_source_row;
+    uint64_t kept, flagged, dropped, duplicates; /* since the state began */
+} sl_source_count;
 
 typedef struct sl_snapshot {
     int64_t at_us; /* CLOCK_MONOTONIC */
     uint64_t next_offset, oldest_row;
     sl_tallies tallies;
-    uint32_t n_sources, n_encoders;
-    sl_source_row source[1 + SLUICE_LIMIT_SOURCES];
+    uint32_t n_sources, n_encoders, n_alerts;
+    sl_source_count source[1 + SLUICE_LIMIT_SOURCES];
     sluice_encoder_state encoder[SLUICE_LIMIT_ENCODERS];
-    sl_alerts alerts;
+    sluice_alert alert[SLUICE_LIMIT_ALERTS]; /* newest first */
+    sluice_bytes portfolio; /* as saved at next_offset; empty: not this time, it has been lately */
 } sl_snapshot;
 
 typedef struct sl_observer sl_observer;
@@ -70,7 +70,8 @@ void sl_observer_close(sl_observer **observer_p);                  /* Takes; NUL
  * Cost  a few nanoseconds a sample. */
 void sl_observer_note(sl_observer *observer, const sl_job *job, uint64_t received);
 
-/* Makes what was noted visible, with what the engine says of sources and encoders; ends the wish of
+/* Makes what was noted visible, with what the engine says of sources and encoders (and, once a
+ * second if anything came, the whole portfolio); ends the wish of
  * sl_observer_ask. Never waits. */
 void sl_observer_publish(sl_observer *observer, const sluice_engine *engine);
 

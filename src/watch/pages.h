@@ -12,7 +12,7 @@
 #define SL_PAGES_TEXT      4096 /* bytes of a sample's text */
 
 typedef struct sl_pages {
-    const sl_view *view; /* Borrows, all; gathered where numbers are shown */
+    sl_view *view; /* Borrows, all; gathered where numbers are shown */
     const sl_recent *recent;
     const sl_tap *tap;
 } sl_pages;

@@ -156,9 +156,35 @@ static sluice_status hash_config(const sluice_config *config, uint64_t *hash)
     return status;
 }
 
-sluice_status sl_view_gather(sl_view *view, sluice_message *why)
+const sl_snapshot *sl_view_look(sl_view *view)
 {
     view->snapshot = sl_observer_latest(view->options.observer);
+    const sluice_bytes *portfolio = &view->snapshot->portfolio;
+    if (portfolio->size > 0 && view->saved_offset != view->snapshot->next_offset) {
+        sl_bytes_clear(&view->saved);
+        view->saved_offset = view->snapshot->next_offset;
+        if (sl_bytes_append(&view->saved, portfolio->data, portfolio->size) != SLUICE_OK) {
+            sl_bytes_clear(&view->saved); /* the next one then */
+        }
+    }
+    return view->snapshot;
+}
+
+const sluice_portfolio *sl_view_portfolio(sl_view *view)
+{
+    sluice_span saved = {view->saved.data, view->saved.size};
+    if (view->portfolio_offset != view->saved_offset && saved.size > 0) {
+        if (sluice_portfolio_load(view->portfolio, saved) != SLUICE_OK) {
+            return NULL;
+        }
+        view->portfolio_offset = view->saved_offset;
+    }
+    return view->portfolio;
+}
+
+sluice_status sl_view_gather(sl_view *view, sluice_message *why)
+{
+    (void)sl_view_look(view);
     view->extent = sl_spool_extent_of(view->options.spool);
     view->now_us = sl_view_clock_us();
     if (view->extent.checkpoint_offset != view->checkpoint_offset) {
@@ -181,10 +207,12 @@ static sluice_status open_parts(sl_view *view, sluice_message *why)
     if (view->producer == NULL || view->base == NULL || view->source_base == NULL) {
         return sluice_fail(why, SLUICE_E_NOMEM, "no memory for the numbers of listen.http");
     }
+    view->saved_offset = view->portfolio_offset = UINT64_MAX;
     view->started_us = view->checkpoint_us = sl_view_clock_us();
     view->started_at_us = clock_us(CLOCK_REALTIME);
     view->checkpoint_offset = sl_spool_extent_of(view->options.spool).checkpoint_offset;
-    view->snapshot = sl_observer_latest(view->options.observer);
+    SLUICE_TRY(sluice_portfolio_open(&view->portfolio));
+    (void)sl_view_look(view);
     view->n_source_base = view->snapshot->n_sources;
     memcpy(view->source_base, view->snapshot->source,
            view->n_source_base * sizeof *view->source_base);
@@ -209,6 +237,8 @@ sluice_status sl_view_open(const sl_view_options *options, sl_view **out, sluice
 void sl_view_close(sl_view **view_p)
 {
     if (*view_p != NULL) {
+        sluice_portfolio_close(&(*view_p)->portfolio);
+        sl_bytes_fini(&(*view_p)->saved);
         free((*view_p)->producer);
         free((*view_p)->base);
         free((*view_p)->source_base);

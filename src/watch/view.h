@@ -59,12 +59,15 @@ typedef struct sl_view {
     uint64_t config_hash;
     sl_view_counts total, here;
     uint32_t n_producers, n_groups;
-    sl_view_producer *producer; /* [SLUICE_LIMIT_PRODUCERS] */
-    sl_view_counts *base;       /* [SLUICE_LIMIT_PRODUCERS] totals at the start */
-    sl_source_row *source_base; /* [1 + SLUICE_LIMIT_SOURCES] the same of sources */
+    sl_view_producer *producer;   /* [SLUICE_LIMIT_PRODUCERS] */
+    sl_view_counts *base;         /* [SLUICE_LIMIT_PRODUCERS] totals at the start */
+    sl_source_count *source_base; /* [1 + SLUICE_LIMIT_SOURCES] the same of sources */
     uint32_t n_source_base;
     sl_view_group group[SLUICE_LIMIT_CONSUMER_GROUPS];
     double resident_bytes, cpu_s; /* of the process */
+    sluice_bytes saved;           /* the newest portfolio that was shown */
+    uint64_t saved_offset, portfolio_offset;
+    sluice_portfolio *portfolio; /* read from `saved` when it was last asked for */
 } sl_view;
 
 SLUICE_MUST_USE sluice_status sl_view_open(const sl_view_options *options, sl_view **out,
@@ -73,6 +76,12 @@ void sl_view_close(sl_view **view_p);
 
 /* Looks again. Cost: a read transaction over producers and groups; about a millisecond. */
 SLUICE_MUST_USE sluice_status sl_view_gather(sl_view *view, sluice_message *why);
+
+/* Looks at the newest snapshot and keeps its portfolio, if it has one. */
+const sl_snapshot *sl_view_look(sl_view *view);
+
+/* The portfolio as it was a second ago at most; lent until the next call. NULL: no memory. */
+const sluice_portfolio *sl_view_portfolio(sl_view *view);
 
 int64_t sl_view_clock_us(void); /* CLOCK_MONOTONIC */
 

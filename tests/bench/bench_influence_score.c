@@ -1,8 +1,12 @@
 /* bench_influence_score.c - what scoring and learning cost a sample, beside the same products done
  * by BLAS alone.
  *
- *   bench_influence_score [D]...     128, 384 and 768 unless told; K = 2, one reference, everything
- * on, one thread */
+ *   bench_influence_score share [D]...      128, 384 and 768 unless told; one thread, pin it to a
+ * core bench_influence_score refresh [D]...    384 unless told; does a refresh beside the stream
+ * stall it?
+ *
+ * K = 2, one reference, everything on, one refresh in 25,600 samples: what an automatic refresh
+ * comes to once the half-life is full. */
 #include "influence/gemm.h"
 #include "influence/influence.h"
 
@@ -17,6 +21,10 @@
 
 #define N_VIEWS 2
 #define BLOCK   256
+#define BETWEEN 25600 /* samples for each refresh */
+#define WARM    1024
+
+enum { REFRESH_NEVER, REFRESH_INLINE, REFRESH_BESIDE /* automatic, in a thread */ };
 
 static double now_s(void)
 {
@@ -92,7 +100,7 @@ static double blas_rate(uint32_t d, uint32_t rows)
     return best;
 }
 
-static sl_influence *open_influence(uint32_t d, const float *rows)
+static sl_influence *open_influence(uint32_t d, const float *rows, int mode)
 {
     sluice_config config;
     sl_influence *influence;
@@ -101,6 +109,8 @@ static sl_influence *open_influence(uint32_t d, const float *rows)
     strcpy(config.influence.reference[0].name, "r");
     strcpy(config.influence.reference[0].path, "r");
     config.influence.expert.warmup = 512;
+    config.influence.expert.n_refresh = mode == REFRESH_BESIDE ? 0 : 1;
+    config.influence.expert.refresh[0] = mode == REFRESH_INLINE ? WARM + BETWEEN / 2 : UINT32_MAX;
     if (sl_influence_open(&config, &influence, NULL) != SLUICE_OK) {
         exit(1);
     }
@@ -155,67 +165,92 @@ static int compare(const void *a, const void *b)
     return (*x > *y) - (*x < *y);
 }
 
-static void measure(uint32_t d, bool beside)
+typedef struct timing {
+    double sample_s, median_s, p99_s; /* of a sample in the mean; of a slice of 64 */
+} timing;
+
+static timing time_stream(uint32_t d, int mode)
 {
     const uint32_t n = 2048;
-    const uint32_t n_slices = d > 512 ? 320 : 512;
+    const uint32_t n_slices = (mode == REFRESH_INLINE ? 1 : 2) * BETWEEN / 64;
     double *slice_s = calloc(n_slices, sizeof *slice_s);
     float *rows = make_rows(n, d);
-    sl_influence *influence = open_influence(d, rows);
+    sl_influence *influence = open_influence(d, rows, mode);
     sl_arena *arena;
     if (sl_arena_open(&arena) != SLUICE_OK) {
         exit(1);
     }
     uint64_t next = 0;
-    for (; next < 1024; next += 64) { /* warm-up and the first step */
+    for (; next < WARM; next += 64) { /* warm-up and the first step */
         run_slice(influence, arena, rows, d, n, next);
     }
     pthread_t thread;
     atomic_store(&stop_refreshing, false);
-    if (beside && pthread_create(&thread, NULL, refresh_all, influence) != 0) {
+    if (mode == REFRESH_BESIDE && pthread_create(&thread, NULL, refresh_all, influence) != 0) {
         exit(1);
     }
-    double start = now_s();
+    const double start = now_s();
     for (uint32_t i = 0; i < n_slices; i++, next += 64) {
-        double slice_start = now_s();
+        const double slice_start = now_s();
         run_slice(influence, arena, rows, d, n, next);
         slice_s[i] = now_s() - slice_start;
     }
+    timing out = {.sample_s = (now_s() - start) / (64 * n_slices)};
     atomic_store(&stop_refreshing, true);
-    if (beside) {
+    if (mode == REFRESH_BESIDE) {
         pthread_join(thread, NULL);
     }
-    const double sample_s = (now_s() - start) / (64 * n_slices);
-    /* K = 2, two sides: adapter 4, rotations 8, self 6, one reference 4, curvature 6, moments 4,
-     * gradient 4. */
-    const double flops = 36.0 * d * d;
-    const double rate = blas_rate(d, BLOCK);
-    const double rate_64 = blas_rate(d, SL_SLOTS);
     qsort(slice_s, n_slices, sizeof *slice_s, compare);
-    printf(
-        "bench_influence_score/d=%u%s: %.1f us a sample, %.0f samples/s; %.1f us by BLAS at %.0f "
-        "GF/s; "
-        "share of BLAS %.2f, of its 64-row products %.2f; slice of 64 median %.2f ms p99 %.2f ms\n",
-        d, beside ? "/refresh-beside" : "", sample_s * 1e6, 1 / sample_s, flops / rate / 1e3, rate,
-        flops / rate / 1e9 / sample_s, flops / rate_64 / 1e9 / sample_s,
-        slice_s[n_slices / 2] * 1e3, slice_s[n_slices * 99 / 100] * 1e3);
+    out.median_s = slice_s[n_slices / 2];
+    out.p99_s = slice_s[(size_t)n_slices * 99 / 100];
     sl_influence_close(&influence);
     sl_arena_close(&arena);
     free(slice_s);
     free(rows);
+    return out;
+}
+
+static void measure_share(uint32_t d)
+{
+    /* K = 2, two sides: adapter 4, rotations 8, self 6, one reference 4, curvature 6, moments 4,
+     * gradient 4. */
+    const double flops = 36.0 * d * d;
+    const double before = blas_rate(d, BLOCK);
+    const timing time = time_stream(d, REFRESH_INLINE);
+    const double after = blas_rate(d, BLOCK);
+    const double rate = before > after ? before : after;
+    printf("bench_influence_score/d=%u: %.1f us a sample, %.0f samples/s; %.1f us by BLAS at %.0f "
+           "GF/s; share of BLAS %.2f\n",
+           d, time.sample_s * 1e6, 1 / time.sample_s, flops / rate / 1e3, rate,
+           flops / rate / 1e9 / time.sample_s);
+}
+
+static void measure_refresh(uint32_t d)
+{
+    const timing without = time_stream(d, REFRESH_NEVER);
+    const timing beside = time_stream(d, REFRESH_BESIDE);
+    printf("bench_influence_score/refresh/d=%u: slice of 64 without median %.2f ms p99 %.2f ms; "
+           "refresh beside median %.2f ms p99 %.2f ms; p99 %.2f x\n",
+           d, without.median_s * 1e3, without.p99_s * 1e3, beside.median_s * 1e3,
+           beside.p99_s * 1e3, beside.p99_s / without.p99_s);
 }
 
 int main(int argc, char **argv)
 {
     static const uint32_t dims[] = {128, 384, 768};
-    sl_gemm_init();
-    for (int i = 1; i < argc; i++) {
-        measure((uint32_t)strtoul(argv[i], NULL, 10), false);
-        measure((uint32_t)strtoul(argv[i], NULL, 10), true);
+    const bool refresh = argc > 1 && strcmp(argv[1], "refresh") == 0;
+    if (!refresh && (argc < 2 || strcmp(argv[1], "share") != 0)) {
+        fprintf(stderr, "usage: bench_influence_score share|refresh [D]...\n");
+        return 64;
     }
-    for (size_t i = 0; argc < 2 && i < sizeof dims / sizeof *dims; i++) {
-        measure(dims[i], false);
-        measure(dims[i], true);
+    sl_gemm_init();
+    for (int i = 2; i < argc; i++) {
+        (refresh ? measure_refresh : measure_share)((uint32_t)strtoul(argv[i], NULL, 10));
+    }
+    for (size_t i = 0; argc < 3 && i < sizeof dims / sizeof *dims; i++) {
+        if (!refresh || dims[i] == 384) {
+            (refresh ? measure_refresh : measure_share)(dims[i]);
+        }
     }
     return 0;
 }

@@ -203,6 +203,33 @@ def measure_rows(results, build):
                 note="room for the loosest profile: its bands")
 
 
+# --- influence ---
+
+def measure_influence(results, build):
+    bench, core = os.path.join(build, "tests/bench_influence_score"), str(os.cpu_count() - 1)
+    lines = output_of("taskset", "-c", core, bench, "share") + output_of(bench, "refresh", 128, 384, 768)
+    results.add("Influence: what scoring and learning cost", "bench_influence_score share; refresh 128 384 768", lines,
+                "One core, K = 2, one reference, everything on. By BLAS: what OpenBLAS takes for as many flops of "
+                "products with 256 rows. refresh: automatic ones of a young stream, in a thread beside.")
+    for line in lines:
+        share = re.search(r"score/d=(\d+): .*share of BLAS ([\d.]+)", line)
+        stall = re.search(r"refresh/d=(\d+): .*p99 ([\d.]+) x", line)
+        if share:
+            results.ask(f"influence at d = {share[1]}, share of the speed of its products", 0.7, float(share[2]))
+        if stall:
+            results.ask(f"influence at d = {stall[1]}, p99 of a slice with refreshes beside to without", 2,
+                        float(stall[2]), "x", least=False)
+    python = os.path.join(ROOT, "build/influence-venv/bin/python")
+    if not os.path.exists(python):
+        results.ask("influence beside kronfluence's EK-FAC", 200, None, "x", note="kronfluence is not installed")
+        return
+    lines = output_of("taskset", "-c", core, python, os.path.join(HERE, "peers_influence.py"), bench)
+    results.add("Influence beside kronfluence", "build/influence-venv/bin/python tests/bench/peers_influence.py "
+                "build/release/tests/bench_influence_score", lines)
+    beside = re.search(r"beside kronfluence (\d+) x", "\n".join(lines))
+    results.ask("influence beside kronfluence's EK-FAC, samples a second", 200, float(beside[1]) if beside else None, "x")
+
+
 # --- the disk and the path ---
 
 def measure_spool(results, build):
@@ -329,6 +356,7 @@ def main():
     measure_index(results, build)
     measure_spool(results, build)
     measure_flat(results, build)
+    measure_influence(results, build)
     measure_memory(results, build, int(float(os.environ.get("SLUICE_BENCH_DOCUMENTS", "1e7"))))
     results.write(sys.argv[2] if len(sys.argv) == 3 else os.path.join(HERE, "RESULTS.md"), head)
 

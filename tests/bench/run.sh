@@ -15,6 +15,12 @@ if ! "$venv/bin/python" -c 'import datasketch, rensa, numpy' 2>/dev/null; then
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "${peers[@]}"
 fi
+# The peer of influence needs torch (5 GB): in a folder of its own, and left out where it cannot be had.
+if ! build/influence-venv/bin/python -c 'import kronfluence' 2>/dev/null; then
+    python3 -m venv build/influence-venv
+    build/influence-venv/bin/pip install --quiet --disable-pip-version-check torch==2.15.0 kronfluence==1.0.1 ||
+        rm -rf build/influence-venv
+fi
 if [ ! -x "$build/sluice" ] || [ ! -x "$build/tests/bench_path" ]; then
     echo "run.sh: $build is not built; tests/run.sh bench does that" >&2
     exit 1

@@ -308,7 +308,7 @@ static void check_leverage(golden_case *self)
         }
         leverage.mt[j] = sum;
     }
-    sl_leverage_freeze(&leverage, 0.01, true);
+    sl_leverage_freeze(&leverage, 0.01, 1e9, true);
     double ridge = golden_number(self->name, "ridge", NAN);
     double d_eff = golden_number(self->name, "d_eff", NAN);
     assert_true(fabs(leverage.ridge / ridge - 1) < 1e-4);

@@ -271,8 +271,8 @@ static void test_engine_rebuilt_from_rows_and_checkpoint_goes_on_alike(void **st
     assert_int_equal(sluice_engine_next_offset(f->engine), 3);
     assert_int_equal(run_one(f, "d", TEXT_B)->match.of_offset, 2);
     assert_int_equal(run_one(f, "e", TEXT_A)->match.of_offset, 0);
-    assert_int_equal(sluice_engine_source(f->engine, 1).kept, 2);
-    assert_int_equal(sluice_engine_source(f->engine, 1).dropped, 3);
+    assert_int_equal(sluice_portfolio_row(sluice_engine_portfolio(f->engine), 1).kept, 2);
+    assert_int_equal(sluice_portfolio_row(sluice_engine_portfolio(f->engine), 1).dropped, 3);
     sl_bytes_fini(&checkpoint);
 }
 
@@ -311,8 +311,9 @@ static void test_engine_sources_beyond_the_limit_are_other(void **state)
         sample.offset = i;
         sluice_engine_apply(f->engine, &sample);
     }
-    assert_int_equal(sluice_engine_n_sources(f->engine), SLUICE_LIMIT_SOURCES + 1);
-    sluice_source_counts other = sluice_engine_source(f->engine, 0);
+    assert_int_equal(sluice_portfolio_n_sources(sluice_engine_portfolio(f->engine)),
+                     SLUICE_LIMIT_SOURCES + 1);
+    sluice_source_row other = sluice_portfolio_row(sluice_engine_portfolio(f->engine), 0);
     assert_memory_equal(other.source.data, "(other)", 7);
     assert_int_equal(other.dropped, 10);
     assert_valid(f);

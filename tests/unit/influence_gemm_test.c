@@ -38,11 +38,11 @@ static void test_slots_row_does_not_depend_on_its_neighbours(void **state)
         float *b = random_matrix((size_t)d * d);
         float *out_full = calloc((size_t)SL_SLOTS * d, sizeof *out_full);
         float *out_alone = calloc((size_t)SL_SLOTS * d, sizeof *out_alone);
-        sl_gemm_slots(full, d, b, d, out_full);
+        sl_gemm_slots(1, full, d, b, d, out_full);
         for (uint32_t i = 0; i < SL_SLOTS; i += 9) {
             memset(alone, 0, sizeof *alone * SL_SLOTS * d);
             memcpy(alone + (size_t)i * d, full + (size_t)i * d, sizeof *alone * d);
-            sl_gemm_slots(alone, d, b, d, out_alone);
+            sl_gemm_slots(1, alone, d, b, d, out_alone);
             assert_memory_equal(out_alone + (size_t)i * d, out_full + (size_t)i * d,
                                 sizeof *alone * d);
         }

@@ -18,7 +18,7 @@ trap 'kill -9 $(jobs -p) 2>/dev/null || true' EXIT
 start_filter() {
     "$sluice" run --set state="$work/state" --set encoder=builtin --set influence.expert.warmup=512 \
         --set influence.expert.refresh_lag=1 --set listen.ingest=tcp://127.0.0.1:5590 \
-        --set listen.egress=tcp://127.0.0.1:5591 >>"$work/filter.log" 2>&1 &
+        --set listen.egress=tcp://127.0.0.1:5591 --set listen.http=127.0.0.1:5592 >>"$work/filter.log" 2>&1 &
     filter=$!
     until [ "$(grep -c RUN-READY "$work/filter.log")" -ge "$1" ]; do
         kill -0 $filter 2>/dev/null || { cat "$work/filter.log"; exit 1; }

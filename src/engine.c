@@ -453,6 +453,12 @@ sluice_fairness sluice_engine_fairness(const sluice_engine *engine)
     return sl_decide_fairness(engine->decide);
 }
 
+uint32_t sluice_engine_encoders(const sluice_engine *engine,
+                                sluice_encoder_state out[SLUICE_LIMIT_ENCODERS])
+{
+    return sl_influence_encoders(engine->influence, out);
+}
+
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason)
 {
     return sl_duplicate_validate(engine->duplicate, reason) &&

@@ -19,6 +19,7 @@ typedef enum sl_job_kind {
     SL_JOB_REJECT,     /* a consumer rejected a sample: dead letter, row erased                  */
     SL_JOB_REFERENCE,  /* reference sets: look, add one, remove one                              */
     SL_JOB_CHECKPOINT, /* wanted for a clean end, or by ingest when the log is full              */
+    SL_JOB_WATCH,      /* who looks on wants a snapshot; ends at the estimator                    */
 } sl_job_kind;
 
 /* What became of the samples of one message. */

@@ -12,6 +12,7 @@
  * egress      sockets of consumers; its progress goes through estimator and committer as well, so
  *             that one thread writes and everything has one order
  * refresh     makes new eigenbases of influence, at low priority; the estimator publishes them
+ * http        answers who looks on: asks the estimator for a snapshot, reads the log
  *
  * Why a failed commit ends the process: memory is ahead of the disk by then, nothing of that was
  * acknowledged, and a restart begins from what is durable. */
@@ -23,6 +24,7 @@
 #include "log.h"
 #include "pipeline_policy.h"
 #include "store.h"
+#include "watch/http.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,7 +36,7 @@
 #include <unistd.h>
 #include <zmq.h>
 
-#define RING_PLACES        (SL_INGEST_JOBS + SL_EGRESS_JOBS + 2)
+#define RING_PLACES        (SL_INGEST_JOBS + SL_EGRESS_JOBS + 3)
 #define COMMIT_BYTES       ((size_t)8 << 20) /* a transaction takes no more jobs beyond */
 #define COMMIT_DEAD        4096
 #define CHECKPOINT_SAMPLES ((uint64_t)64 * SLUICE_BLOCK_SAMPLES)
@@ -50,6 +52,9 @@ struct sl_pipeline {
     sl_store *store;         /* the committer's */
     sl_ingest *ingest;
     sl_egress *egress;
+    sl_observer *observer; /* the estimator's and http's */
+    sl_http *http;         /* NULL: listen.http is ""      */
+    sl_view_meters meters;
     sl_ring *to_features, *to_estimator, *to_committer, *ingest_done, *egress_done;
     pthread_mutex_t featured_mutex;
     pthread_cond_t featured;
@@ -60,6 +65,7 @@ struct sl_pipeline {
     sl_key server_key;
     sl_auth *auth; /* NULL: no CURVE */
     pthread_t auth_thread, ingest_thread, egress_thread, estimator_thread, committer_thread;
+    pthread_t http_thread;
     pthread_t feature_thread[SLUICE_LIMIT_WORKERS];
     uint32_t n_feature_threads;
     bool auth_running, running;
@@ -198,6 +204,7 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
         uint64_t end = job->sequence + job->batch->n_samples;
         row->next_sequence = end > row->next_sequence ? end : row->next_sequence;
         count_job(pipeline, job, row);
+        sl_observer_note(pipeline->observer, job, row->received);
     }
     job->expected_sequence = row->next_sequence;
     job->after = *row;
@@ -250,6 +257,15 @@ static void wait_featured(sl_pipeline *pipeline, const sl_job *job)
     pthread_mutex_unlock(&pipeline->featured_mutex);
 }
 
+/* A snapshot for who looks on. */
+static void show(sl_pipeline *pipeline)
+{
+    sl_ingest_counts counts = sl_ingest_counts_of(pipeline->ingest);
+    atomic_store(&pipeline->meters.undecodable, counts.undecodable);
+    atomic_store(&pipeline->meters.in_flight_bytes, counts.in_flight_bytes);
+    sl_observer_publish(pipeline->observer, pipeline->engine);
+}
+
 static void *run_estimator(void *context)
 {
     sl_pipeline *pipeline = context;
@@ -271,6 +287,9 @@ static void *run_estimator(void *context)
             break;
         case SL_JOB_PROGRESS:
             break;
+        case SL_JOB_WATCH:
+            show(pipeline);
+            continue;
         }
         publish_counters(pipeline);
         sl_ring_push(pipeline->to_committer, job);
@@ -285,7 +304,8 @@ static sluice_status add_put(sl_store *store, const sl_job *job)
     if (job->code != SL_CODE_UNSPECIFIED) {
         return SLUICE_OK;
     }
-    SLUICE_TRY(sl_store_add_batch(store, job->batch, job->n_known, &job->mark, job->producer));
+    /* Not job->producer: ingest writes that row when an earlier job is done. */
+    SLUICE_TRY(sl_store_add_batch(store, job->batch, job->n_known, &job->mark, job->after.name));
     sl_store_set_oldest_row(store, job->oldest_row);
     return sl_store_add_producer(store, &job->after);
 }
@@ -344,9 +364,13 @@ static void *run_committer(void *context)
             }
             status = add_job(pipeline->store, job[n_jobs++]);
         }
+        int64_t began_us = clock_us(CLOCK_MONOTONIC);
         if (status == SLUICE_OK) {
             status = sl_store_commit(pipeline->store, &why);
         }
+        atomic_fetch_add(&pipeline->meters.commits, 1);
+        atomic_fetch_add(&pipeline->meters.commit_us,
+                         (uint64_t)(clock_us(CLOCK_MONOTONIC) - began_us));
         if (status != SLUICE_OK) {
             sl_log(0, "SPOOL-COMMIT", "state=%s %s; nothing of this was acknowledged",
                    pipeline->config.state, why.text);
@@ -366,6 +390,12 @@ static void *run_ingest(void *context)
 static void *run_egress(void *context)
 {
     sl_egress_run(((sl_pipeline *)context)->egress);
+    return NULL;
+}
+
+static void *run_http(void *context)
+{
+    sl_http_run(((sl_pipeline *)context)->http);
     return NULL;
 }
 
@@ -435,6 +465,27 @@ static sluice_status open_auth(sl_pipeline *pipeline, sluice_message *why)
     return SLUICE_OK;
 }
 
+/* The first snapshot is what was restored: counters begin there. */
+static sluice_status open_http(sl_pipeline *pipeline, sluice_message *why)
+{
+    SLUICE_TRY(sl_observer_open(&pipeline->observer));
+    sl_observer_publish(pipeline->observer, pipeline->engine);
+    if (pipeline->config.listen.http[0] == '\0') {
+        return SLUICE_OK;
+    }
+    sl_api_options options = {.view = {.config = &pipeline->config,
+                                       .spool = pipeline->spool,
+                                       .observer = pipeline->observer,
+                                       .meters = &pipeline->meters,
+                                       .queue = {{"features", pipeline->to_features},
+                                                 {"estimator", pipeline->to_estimator},
+                                                 {"committer", pipeline->to_committer}},
+                                       .n_queues = 3,
+                                       .restore_s = pipeline->start.restore_s},
+                              .estimator = pipeline->to_estimator};
+    return sl_http_open(&options, &pipeline->http, why);
+}
+
 static sluice_status open_services(sl_pipeline *pipeline, sluice_message *why)
 {
     SLUICE_TRY(sl_ring_open(RING_PLACES, false, &pipeline->to_features));
@@ -463,7 +514,8 @@ static sluice_status open_services(sl_pipeline *pipeline, sluice_message *why)
                                 .estimator = pipeline->to_estimator,
                                 .done = pipeline->egress_done,
                                 .server_key = server_key};
-    return sl_egress_open(&egress, &pipeline->egress, why);
+    SLUICE_TRY(sl_egress_open(&egress, &pipeline->egress, why));
+    return open_http(pipeline, why);
 }
 
 /* A thread that cannot be started ends the program: what was started is not wound back. */
@@ -481,6 +533,9 @@ static sluice_status start_threads(sl_pipeline *pipeline, sluice_message *why)
         start_thread(&pipeline->estimator_thread, run_estimator, pipeline, "estimator", why));
     SLUICE_TRY(start_thread(&pipeline->egress_thread, run_egress, pipeline, "egress", why));
     SLUICE_TRY(start_thread(&pipeline->ingest_thread, run_ingest, pipeline, "ingest", why));
+    if (pipeline->http != NULL) {
+        SLUICE_TRY(start_thread(&pipeline->http_thread, run_http, pipeline, "http", why));
+    }
     pipeline->running = true;
     return SLUICE_OK;
 }
@@ -517,6 +572,10 @@ sluice_status sl_pipeline_open(const sluice_config *config, const sluice_bytes *
 /* First who brings work, then who does it, in the order in which work flows. */
 static void stop_threads(sl_pipeline *pipeline)
 {
+    if (pipeline->http != NULL) {
+        sl_http_stop(pipeline->http);
+        pthread_join(pipeline->http_thread, NULL);
+    }
     sl_ingest_stop(pipeline->ingest);
     pthread_join(pipeline->ingest_thread, NULL);
     sl_egress_stop(pipeline->egress);
@@ -550,6 +609,8 @@ void sl_pipeline_close(sl_pipeline **pipeline_p)
         pthread_join(pipeline->auth_thread, NULL);
     }
     sl_auth_close(&pipeline->auth);
+    sl_http_close(&pipeline->http);
+    sl_observer_close(&pipeline->observer);
     sl_ingest_close(&pipeline->ingest);
     sl_egress_close(&pipeline->egress);
     if (pipeline->zmq_context != NULL) {

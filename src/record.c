@@ -437,17 +437,17 @@ sluice_status sl_record_jsonl_of_wire(sluice_span annotated_sample, bool bare, s
     return status;
 }
 
-sluice_status sl_record_sample_of_wire(sluice_span annotated_sample, sluice_arena *arena,
-                                       sluice_sample *out)
+/* All but the views. */
+static sluice_status sample_of_wire(sluice_span annotated_sample, sluice_arena *arena,
+                                    sl_sample_fields *fields, sluice_sample *out)
 {
-    sl_sample_fields fields;
     sl_refusal refusal;
     record from;
     memset(out, 0, sizeof *out);
-    if (!sl_sample_fields_find(annotated_sample, &fields, &refusal) || !fields.annotated) {
+    if (!sl_sample_fields_find(annotated_sample, fields, &refusal) || !fields->annotated) {
         return SLUICE_E_BADSAMPLE;
     }
-    SLUICE_TRY(record_of_annotation(&fields, arena, &from));
+    SLUICE_TRY(record_of_annotation(fields, arena, &from));
     if (from.n_reasons > SLUICE_LIMIT_REASONS || (unsigned)from.method >= SLUICE_N_METHODS) {
         return SLUICE_E_BADSAMPLE;
     }
@@ -456,11 +456,11 @@ sluice_status sl_record_sample_of_wire(sluice_span annotated_sample, sluice_aren
         .wire = annotated_sample,
         .id = from.id,
         .source = from.source,
-        .media_type = sl_name_cut(fields.media_type),
-        .encoder = sl_name_cut(fields.encoder),
-        .payload = fields.payload,
-        .event_time_us = fields.event_time_us,
-        .cost = fields.cost,
+        .media_type = sl_name_cut(fields->media_type),
+        .encoder = sl_name_cut(fields->encoder),
+        .payload = fields->payload,
+        .event_time_us = fields->event_time_us,
+        .cost = fields->cost,
         .match = {.method = from.method,
                   .similarity = from.similarity,
                   .of_offset = from.has_duplicate ? UINT64_MAX : 0,
@@ -476,9 +476,35 @@ sluice_status sl_record_sample_of_wire(sluice_span annotated_sample, sluice_aren
     for (uint32_t i = 0; i < out->verdict.n_reasons; i++) {
         out->verdict.reasons[i] = from.reasons[i];
     }
+    return SLUICE_OK;
+}
+
+sluice_status sl_record_sample_of_wire(sluice_span annotated_sample, sluice_arena *arena,
+                                       sluice_sample *out)
+{
+    sl_sample_fields fields;
+    sl_refusal refusal;
+    SLUICE_TRY(sample_of_wire(annotated_sample, arena, &fields, out));
     /* What an older version accepted with views that are none now has no views. */
     if (!sl_views_read(&fields, arena, &out->views, &refusal)) {
         out->views.n_views = 0;
     }
     return SLUICE_OK;
+}
+
+sluice_status sl_record_verdict_of_wire(sluice_span annotated_sample, sluice_arena *arena,
+                                        sluice_sample *out)
+{
+    sl_sample_fields fields;
+    return sample_of_wire(annotated_sample, arena, &fields, out);
+}
+
+const char *sl_record_decision_name(sluice_decision decision)
+{
+    return decision_names[decision];
+}
+
+const char *sl_record_method_name(sluice_method method)
+{
+    return method_names[method];
 }

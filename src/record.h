@@ -31,4 +31,11 @@ SLUICE_MUST_USE sluice_status sl_record_jsonl_of_wire(sluice_span annotated_samp
 SLUICE_MUST_USE sluice_status sl_record_sample_of_wire(sluice_span annotated_sample,
                                                        sluice_arena *arena, sluice_sample *out);
 
+/* The same without the views, for who only reads what was said of it. */
+SLUICE_MUST_USE sluice_status sl_record_verdict_of_wire(sluice_span annotated_sample,
+                                                        sluice_arena *arena, sluice_sample *out);
+
+const char *sl_record_decision_name(sluice_decision decision); /* "keep"; lends static memory */
+const char *sl_record_method_name(sluice_method method);       /* "exact"; NULL for NONE */
+
 #endif

@@ -124,6 +124,14 @@ void sl_ring_end(sl_ring *ring)
     }
 }
 
+uint32_t sl_ring_depth(sl_ring *ring)
+{
+    pthread_mutex_lock(&ring->mutex);
+    uint32_t depth = ring->n;
+    pthread_mutex_unlock(&ring->mutex);
+    return depth;
+}
+
 int sl_ring_fd(const sl_ring *ring)
 {
     return ring->fd;

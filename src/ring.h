@@ -23,6 +23,8 @@ void *sl_ring_try_pop(sl_ring *ring); /* NULL if there is nothing now           
 /* No more pushes will come; who waits is woken. */
 void sl_ring_end(sl_ring *ring);
 
+uint32_t sl_ring_depth(sl_ring *ring); /* items in it now; any thread */
+
 int sl_ring_fd(const sl_ring *ring);  /* of a pollable ring                                  */
 void sl_ring_wake(sl_ring *ring);     /* makes the descriptor readable without an item       */
 void sl_ring_drain_fd(sl_ring *ring); /* call on wake-up, before popping: not readable again */

@@ -87,6 +87,7 @@ typedef struct sluice_config {
         bool insecure;
         char server_key[SLUICE_LIMIT_STRING_BYTES]; /* file                                       */
         char clients[SLUICE_LIMIT_STRING_BYTES];    /* folder of NAME.key                         */
+        char http_token[SLUICE_LIMIT_STRING_BYTES]; /* file                                       */
     } security;
     uint32_t workers; /* feature threads, 1..64                     */
     uint64_t seed;

@@ -171,6 +171,17 @@ sluice_rule_faults sluice_engine_rule_faults(const sluice_engine *engine, uint32
 uint32_t sluice_engine_n_groups(const sluice_engine *engine);
 sluice_group_counts sluice_engine_group(const sluice_engine *engine, uint32_t i_group);
 sluice_fairness sluice_engine_fairness(const sluice_engine *engine);
+/* What is known of one encoder; the thread of run. */
+typedef struct sluice_encoder_state {
+    char name[SLUICE_LIMIT_SOURCE_BYTES + 1];
+    uint32_t n_views, dim;
+    sluice_influence_state state;
+    uint64_t n_samples, n_refreshes; /* absorbed; bases published */
+    float reliability;               /* NaN at two views */
+} sluice_encoder_state;
+/* Returns how many there are. */
+uint32_t sluice_engine_encoders(const sluice_engine *engine,
+                                sluice_encoder_state out[SLUICE_LIMIT_ENCODERS]);
 
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason);
 

@@ -88,27 +88,26 @@ static void look_at_listeners(const sluice_config *config, check_findings *findi
                                                  config->listen.http};
     static const char *const names[SL_CHECK_LISTENERS] = {
         "listen.ingest", "listen.egress", "listen.pull", "listen.push", "listen.http"};
-    bool keys = config->security.server_key[0] != '\0';
     for (uint32_t i = 0; i < SL_CHECK_LISTENERS; i++) {
         if (!is_exposed(listeners[i])) {
             continue;
         }
+        bool http = listeners[i] == config->listen.http;
+        bool keys = (http ? config->security.http_token : config->security.server_key)[0] != '\0';
         if (config->security.insecure && !keys) {
             warn(findings, names[i],
                  "can be reached from other machines by anybody (security.insecure: true)");
         } else if (!keys && findings->exposed.text[0] == '\0') {
             snprintf(findings->exposed.text, sizeof findings->exposed.text,
                      "%s: \"%.100s\" can be reached from other machines; expected a loopback "
-                     "address, security.server_key, or security.insecure: true",
-                     names[i], listeners[i]);
+                     "address, security.%s, or security.insecure: true",
+                     names[i], listeners[i], http ? "http_token" : "server_key");
         }
     }
 }
 
 static void look_at_promises(const sluice_config *config, check_findings *findings)
 {
-    sluice_config defaults;
-    sluice_config_default(&defaults);
     if (config->listen.pull[0] != '\0') {
         warn(findings, "listen.pull",
              "a PUSH sender is not acknowledged; what is lost before it arrives here stays lost");
@@ -126,9 +125,6 @@ static void look_at_promises(const sluice_config *config, check_findings *findin
              "us a "
              "KiB of text or 35 us an image, then 50 us for influence, and 20 MB each for texts "
              "and images");
-    }
-    if (config->listen.http[0] != '\0' && strcmp(config->listen.http, defaults.listen.http) != 0) {
-        warn(findings, "listen.http", "comes in a later version; nothing listens there");
     }
 }
 

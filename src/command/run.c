@@ -40,6 +40,9 @@ static void say_ready(const sluice_config *config, const sl_pipeline *pipeline)
            sluice_version(), config->state, (unsigned long long)start.next_offset, start.restore_s,
            (unsigned long long)hash, config->listen.ingest, config->listen.egress,
            config->listen.pull, config->listen.push);
+    if (config->listen.http[0] != '\0') {
+        sl_log(1, "RUN-DASHBOARD", "http://%s/", config->listen.http);
+    }
 }
 
 static void say_counts(const sl_pipeline *pipeline, const char *id)

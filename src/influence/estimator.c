@@ -563,3 +563,22 @@ void sl_estimator_freeze(sl_estimator *estimator, uint64_t i_block)
     }
     clear_block(estimator);
 }
+
+sluice_influence_state sl_estimator_state(const sl_estimator *estimator)
+{
+    return !estimator->live                       ? SLUICE_WARMING
+           : estimator->leverage.left_over <= 0.0 ? SLUICE_STALE
+                                                  : SLUICE_LIVE;
+}
+
+sluice_encoder_state sl_estimator_describe(const sl_estimator *estimator, uint32_t n_views,
+                                           uint32_t dim)
+{
+    return (sluice_encoder_state){
+        .n_views = n_views,
+        .dim = dim,
+        .state = sl_estimator_state(estimator),
+        .n_samples = estimator->n_absorbed,
+        .n_refreshes = estimator->n_refreshes,
+        .reliability = sl_reliability_of(&estimator->reliability, estimator->shape.n_views)};
+}

@@ -9,6 +9,7 @@
 #include "influence/shift.h"
 #include "quantile.h"
 #include "sluice/config.h"
+#include "sluice/engine.h"
 
 #include <stdatomic.h>
 
@@ -123,6 +124,11 @@ void sl_estimator_freeze(sl_estimator *estimator, uint64_t i_block);
 
 /* The frozen numbers anew, from the sums: after a freeze, a load, a change of references. */
 void sl_estimator_derive(sl_estimator *estimator);
+
+sluice_influence_state sl_estimator_state(const sl_estimator *estimator);
+/* All but the name. */
+sluice_encoder_state sl_estimator_describe(const sl_estimator *estimator, uint32_t n_views,
+                                           uint32_t dim);
 
 /* prepare and, where there is a basis, rotate. */
 void sl_estimator_make_ready(sl_estimator *estimator, sl_slice *slice);

@@ -192,9 +192,7 @@ static void score_encoder(sl_influence *influence, sl_encoder *known, sluice_sam
         const uint32_t i_block_slot = (uint32_t)(sample[i].offset % SL_BLOCK_SLOTS);
         const uint32_t i_slot = i_block_slot % SL_SLOTS;
         sluice_scores *out = &sample[i].scores;
-        out->state = !estimator->live                       ? SLUICE_WARMING
-                     : estimator->leverage.left_over <= 0.0 ? SLUICE_STALE
-                                                            : SLUICE_LIVE;
+        out->state = sl_estimator_state(estimator);
         out->loss = estimator->slice[i_block_slot / SL_SLOTS].delta[0][i_slot];
         out->n_toward = sets->n;
         memcpy(out->toward_name, sets->name, sizeof out->toward_name);
@@ -304,4 +302,16 @@ bool sl_influence_refresh_waits(const sl_influence *influence)
               (estimator != NULL && atomic_load(&estimator->refresh.stage) == SL_REFRESH_WAITING);
     }
     return any;
+}
+
+uint32_t sl_influence_encoders(const sl_influence *influence,
+                               sluice_encoder_state out[SLUICE_LIMIT_ENCODERS])
+{
+    uint32_t n = 0;
+    for (; n < SLUICE_LIMIT_ENCODERS && influence->encoder[n].estimator != NULL; n++) {
+        const sl_encoder *known = &influence->encoder[n];
+        out[n] = sl_estimator_describe(known->estimator, known->n_views, known->dim);
+        memcpy(out[n].name, known->name, known->name_size);
+    }
+    return n;
 }

@@ -60,6 +60,8 @@ SLUICE_MUST_USE sluice_status sl_influence_set_add(sl_influence *influence, cons
 SLUICE_MUST_USE sluice_status sl_influence_set_remove(sl_influence *influence, const char *name);
 uint32_t sl_influence_sets(const sl_influence *influence,
                            sluice_reference_info out[SLUICE_LIMIT_REFERENCES]);
+uint32_t sl_influence_encoders(const sl_influence *influence,
+                               sluice_encoder_state out[SLUICE_LIMIT_ENCODERS]);
 
 SLUICE_MUST_USE sluice_status sl_influence_save(const sl_influence *influence, sluice_bytes *out);
 /* sl_influence_merge - adds what another state with the same configuration has learned.

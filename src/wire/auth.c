@@ -501,7 +501,6 @@ sluice_status sl_auth_check_listen(const sluice_config *config, sluice_message *
         const char *key, *endpoint;
     } listener[] = {{"ingest", config->listen.ingest},
                     {"egress", config->listen.egress},
-                    {"http", config->listen.http},
                     {"pull", config->listen.pull},
                     {"push", config->listen.push}};
     for (size_t i = 0; i < sizeof listener / sizeof listener[0]; i++) {
@@ -513,6 +512,14 @@ sluice_status sl_auth_check_listen(const sluice_config *config, sluice_message *
                                "keygen makes the keys), or security.insecure: true",
                                listener[i].key, listener[i].endpoint);
         }
+    }
+    bool http_open = config->listen.http[0] != '\0' && !sl_endpoint_is_local(config->listen.http);
+    if (http_open && config->security.http_token[0] == '\0' && !config->security.insecure) {
+        return sluice_fail(why, SLUICE_E_CONFIG,
+                           "listen.http: %s can be reached from other machines and anybody could "
+                           "read what the samples say; set security.http_token (a file with a "
+                           "token), or security.insecure: true",
+                           config->listen.http);
     }
     return SLUICE_OK;
 }

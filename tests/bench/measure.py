@@ -16,6 +16,7 @@ import sys
 
 import run_memory
 import run_path
+import run_watched
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -311,6 +312,19 @@ def add_proof(results, got):
                 "What a flush means below that is the disk's matter: a virtual disk may keep it in the host's memory.")
 
 
+def measure_watched(results, build):
+    got = run_watched.measure(build, build)
+    rate, cpu = got["samples_per_s"], got["cpu_us"]
+    lines = [f"nobody looks  {rate['plain']:8.0f} samples/s   {cpu['plain']:.2f} us of processor a sample",
+             f"watched       {rate['watched']:8.0f} samples/s   {cpu['watched']:.2f} us, tap {got['tap_mb']:.1f} MB, "
+             f"slowest scrape {got['scrape_ms']:.1f} ms"]
+    results.add("The path while somebody looks on", "tests/bench/run_watched.py build/release", lines,
+                f"In turns, medians of {got['rounds']} runs each; one tap of everything, /metrics and /api/v1/status "
+                "once a second, from the same two cores.")
+    results.ask("speed that the stream loses to a tap and a scrape a second", 0.03, max(got["loss"], 0), "", least=False)
+    results.ask("processor time that they add to a sample", 0.03, max(got["cpu_more"], 0), "", least=False)
+
+
 # --- memory ---
 
 def memory_line(row):
@@ -389,6 +403,7 @@ def main():
     if not os.path.isdir(DATA):
         head.append("- **The evaluation data is not here (SLUICE_DATA): tests/data/text stands in.**")
     measure_path(results, build)
+    measure_watched(results, build)
     measure_sketch(results, build)
     measure_index(results, build)
     measure_images(results, build)

@@ -78,7 +78,8 @@ class Filter:
         self.state = self.folder / "state"
         self.ingest = f"tcp://127.0.0.1:{free_port()}"
         self.egress = f"tcp://127.0.0.1:{free_port()}"
-        self.settings = {"state": self.state, "duplicate.exact.memory": "1MiB", "duplicate.text.memory": "4MiB"}
+        self.settings = {"state": self.state, "duplicate.exact.memory": "1MiB", "duplicate.text.memory": "4MiB",
+                         "listen.http": ""}
         if ports:
             self.settings |= {"listen.ingest": self.ingest, "listen.egress": self.egress}
         self.settings |= {key.replace("__", "."): value for key, value in settings.items()}

@@ -419,8 +419,8 @@ static void test_check_listen_open_port_needs_keys_or_insecure(void **state)
     strcpy(config.listen.ingest, "tcp://127.0.0.1:5570");
     assert_int_equal(sl_auth_check_listen(&config, &why), SLUICE_OK);
     char *listeners[] = {config.listen.ingest, config.listen.egress, config.listen.pull,
-                         config.listen.push, config.listen.http};
-    for (size_t i = 0; i < 5; i++) {
+                         config.listen.push};
+    for (size_t i = 0; i < 4; i++) {
         sluice_config open = {0};
         char *listener = (char *)&open + (listeners[i] - (char *)&config);
         strcpy(listener, "tcp://*:5570");
@@ -435,6 +435,23 @@ static void test_check_listen_open_port_needs_keys_or_insecure(void **state)
         strcpy(open.security.clients, "clients");
         assert_int_equal(sl_auth_check_listen(&open, &why), SLUICE_OK);
     }
+}
+
+static void test_check_listen_open_http_needs_token_or_insecure(void **state)
+{
+    (void)state;
+    sluice_config config = {0};
+    sluice_message why = {""};
+    strcpy(config.listen.http, "0.0.0.0:9570");
+    strcpy(config.security.server_key, "server.key"); /* not its business */
+    strcpy(config.security.clients, "clients");
+    assert_int_equal(sl_auth_check_listen(&config, &why), SLUICE_E_CONFIG);
+    assert_non_null(strstr(why.text, "security.http_token"));
+    config.security.insecure = true;
+    assert_int_equal(sl_auth_check_listen(&config, &why), SLUICE_OK);
+    config.security.insecure = false;
+    strcpy(config.security.http_token, "token");
+    assert_int_equal(sl_auth_check_listen(&config, &why), SLUICE_OK);
 }
 
 int main(void)
@@ -456,6 +473,7 @@ int main(void)
         IN_A_FOLDER(test_join_needs_the_servers_key),
         cmocka_unit_test(test_endpoint_local_or_not),
         cmocka_unit_test(test_check_listen_open_port_needs_keys_or_insecure),
+        cmocka_unit_test(test_check_listen_open_http_needs_token_or_insecure),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

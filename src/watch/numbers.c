@@ -1,0 +1,253 @@
+/* numbers.c - the JSON documents of the API that are made of numbers: status, portfolio, alerts,
+ * configuration.
+ *
+ * Why names are strings and never members: what a sender names could be "__proto__". */
+#include "watch/pages.h"
+#include "bytes.h"
+#include "record_json.h"
+#include "record_portfolio.h"
+#include "sluice/version.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define HIDDEN "(set, not shown)"
+
+static void put_time(sl_object *object, const char *name, int64_t time_us)
+{
+    sluice_bytes text = {0};
+    sluice_status status = sl_json_put_time(&text, time_us);
+    if (status == SLUICE_OK) {
+        sl_object_json(object, name, (sluice_span){text.data, text.size});
+    } else if (object->status == SLUICE_OK) {
+        object->status = status;
+    }
+    sl_bytes_fini(&text);
+}
+
+static void put_hash(sl_object *object, const char *name, uint64_t hash)
+{
+    char hex[24];
+    snprintf(hex, sizeof hex, "%016" PRIx64, hash);
+    sl_object_text(object, name, hex);
+}
+
+static void put_counts(sl_object *object, const sl_view_counts *counts)
+{
+    sl_object_count(object, "received", counts->received);
+    sl_object_count(object, "kept", counts->kept);
+    sl_object_count(object, "flagged", counts->flagged);
+    sl_object_count(object, "dropped", counts->dropped);
+    sl_object_count(object, "refused", counts->refused);
+    sl_object_count(object, "redelivered", counts->redelivered);
+    sl_object_count(object, "in_flight", counts->in_flight);
+}
+
+static void put_log(sl_object *object, const sl_view *view)
+{
+    const sl_spool_extent *extent = &view->extent;
+    sl_object_open(object, "log", '{');
+    sl_object_count(object, "first_offset", extent->first_offset);
+    sl_object_count(object, "next_offset", extent->next_offset);
+    sl_object_count(object, "bytes", extent->log_bytes);
+    sl_object_count(object, "max_bytes", extent->max_bytes);
+    sl_object_count(object, "deleted", extent->deleted_samples);
+    sl_object_count(object, "oldest_remembered", view->snapshot->oldest_row);
+    sl_object_count(object, "dead_letters", extent->n_dead);
+    sl_object_count(object, "checkpoint_offset", extent->checkpoint_offset);
+    sl_object_number(object, "checkpoint_age_s",
+                     (double)(view->now_us - view->checkpoint_us) / 1e6);
+    sl_object_close(object, '}');
+}
+
+static void put_verdicts(sl_object *object, const sl_tallies *tallies)
+{
+    sl_object_open(object, "verdicts", '[');
+    for (uint32_t i = 0; i < tallies->n_outcomes; i++) {
+        const sl_outcome *outcome = &tallies->outcome[i];
+        sl_object_open(object, NULL, '{');
+        sl_object_text(object, "decision", sl_record_decision_name(outcome->decision));
+        sl_object_text(object, "reason", outcome->reason);
+        sl_object_count(object, "n", outcome->n);
+        sl_object_close(object, '}');
+    }
+    sl_object_close(object, ']');
+}
+
+static void put_methods(sl_object *object, const sl_tallies *tallies)
+{
+    sl_object_open(object, "duplicates", '[');
+    for (int method = SLUICE_METHOD_NONE + 1; method < SLUICE_N_METHODS; method++) {
+        sl_object_open(object, NULL, '{');
+        sl_object_text(object, "method", sl_record_method_name((sluice_method)method));
+        sl_object_count(object, "n", tallies->by_method[method]);
+        sl_object_open(object, "similarity", '['); /* of 0, .02 ... 1 */
+        for (int i = 0; i < SL_SIMILARITY_BINS; i++) {
+            sl_object_count(object, NULL, tallies->similarity[method][i]);
+        }
+        sl_object_close(object, ']');
+        sl_object_close(object, '}');
+    }
+    sl_object_close(object, ']');
+}
+
+static void put_producers(sl_object *object, const sl_view *view)
+{
+    sl_object_count(object, "n_producers", view->n_producers);
+    sl_object_open(object, "producers", '[');
+    for (uint32_t i = 0; i < view->n_producers && i < SL_PAGES_PRODUCERS; i++) {
+        sl_object_open(object, NULL, '{');
+        sl_object_text(object, "producer", view->producer[i].name);
+        sl_object_count(object, "next_sequence", view->producer[i].next_sequence);
+        put_counts(object, &view->producer[i].total);
+        sl_object_close(object, '}');
+    }
+    sl_object_close(object, ']');
+}
+
+static void put_groups(sl_object *object, const sl_view *view)
+{
+    sl_object_open(object, "groups", '[');
+    for (uint32_t i = 0; i < view->n_groups; i++) {
+        sl_object_open(object, NULL, '{');
+        sl_object_text(object, "group", view->group[i].name);
+        sl_object_count(object, "floor_offset", view->group[i].floor);
+        sl_object_count(object, "lag", view->group[i].lag);
+        sl_object_number(object, "lag_s", view->group[i].lag_s);
+        sl_object_close(object, '}');
+    }
+    sl_object_close(object, ']');
+    sl_object_open(object, "queues", '[');
+    for (uint32_t i = 0; i < view->options.n_queues; i++) {
+        sl_object_open(object, NULL, '{');
+        sl_object_text(object, "queue", view->options.queue[i].name);
+        sl_object_count(object, "messages", sl_ring_depth(view->options.queue[i].ring));
+        sl_object_close(object, '}');
+    }
+    sl_object_close(object, ']');
+}
+
+static void put_encoders(sl_object *object, const sl_snapshot *snapshot)
+{
+    static const char *const states[SLUICE_N_INFLUENCE_STATES] = {"none", "warming", "live",
+                                                                  "stale"};
+    sl_object_open(object, "influence", '[');
+    for (uint32_t i = 0; i < snapshot->n_encoders; i++) {
+        const sluice_encoder_state *encoder = &snapshot->encoder[i];
+        sl_object_open(object, NULL, '{');
+        sl_object_text(object, "encoder", encoder->name);
+        sl_object_count(object, "views", encoder->n_views);
+        sl_object_count(object, "dimension", encoder->dim);
+        sl_object_text(object, "state", states[encoder->state]);
+        sl_object_count(object, "samples", encoder->n_samples);
+        sl_object_count(object, "refreshes", encoder->n_refreshes);
+        sl_object_number(object, "reliability", (double)encoder->reliability);
+        sl_object_close(object, '}');
+    }
+    sl_object_close(object, ']');
+}
+
+static void put_process(sl_object *object, const sl_pages *pages)
+{
+    const sl_view *view = pages->view;
+    sl_object_open(object, "process", '{');
+    put_time(object, "started", view->started_at_us);
+    sl_object_number(object, "uptime_s", (double)(view->now_us - view->started_us) / 1e6);
+    sl_object_number(object, "restore_s", view->options.restore_s);
+    sl_object_number(object, "cpu_s", view->cpu_s);
+    sl_object_number(object, "resident_bytes", view->resident_bytes);
+    sl_object_count(object, "watchers", sl_tap_n_watchers(pages->tap));
+    sl_object_close(object, '}');
+}
+
+sluice_status sl_pages_status(const sl_pages *pages, bool ready, sluice_bytes *out)
+{
+    const sl_view *view = pages->view;
+    sl_object object = sl_object_of(out);
+    sl_object_open(&object, NULL, '{');
+    sl_object_text(&object, "name", view->options.config->name);
+    sl_object_text(&object, "version", sluice_version());
+    put_hash(&object, "config_hash", view->config_hash);
+    sl_object_bool(&object, "ready", ready);
+    sl_object_open(&object, "total", '{'); /* since the state began */
+    put_counts(&object, &view->total);
+    sl_object_close(&object, '}');
+    sl_object_open(&object, "since_start", '{');
+    put_counts(&object, &view->here);
+    sl_object_close(&object, '}');
+    put_log(&object, view);
+    put_verdicts(&object, &view->snapshot->tallies);
+    put_methods(&object, &view->snapshot->tallies);
+    put_producers(&object, view);
+    put_groups(&object, view);
+    put_encoders(&object, view->snapshot);
+    put_process(&object, pages);
+    sl_object_close(&object, '}');
+    return object.status;
+}
+
+sluice_status sl_pages_portfolio(const sl_pages *pages, sluice_bytes *out)
+{
+    const sluice_portfolio *portfolio = sl_view_portfolio(pages->view);
+    return portfolio != NULL ? sl_record_portfolio_json(portfolio, out) : SLUICE_E_NOMEM;
+}
+
+static void put_source(sl_object *object, const sl_snapshot *snapshot, uint32_t i_source)
+{
+    if (i_source < snapshot->n_sources) {
+        const sl_source_count *row = &snapshot->source[i_source];
+        sl_object_span(object, "source", (sluice_span){row->name, row->name_size});
+    } else {
+        sl_object_json(object, "source", (sluice_span){0}); /* the stream as a whole */
+    }
+}
+
+sluice_status sl_pages_alerts(const sl_pages *pages, sluice_bytes *out)
+{
+    const sl_snapshot *snapshot = pages->view->snapshot;
+    sl_object object = sl_object_of(out);
+    sl_object_open(&object, NULL, '[');
+    for (uint32_t i = 0; i < snapshot->n_alerts; i++) {
+        const sluice_alert *alert = &snapshot->alert[i];
+        sl_object_open(&object, NULL, '{');
+        put_time(&object, "since", alert->at_us);
+        sl_object_text(&object, "kind", sluice_alert_word(alert->kind));
+        put_source(&object, snapshot, alert->i_source);
+        sl_object_count(&object, "offset", alert->offset);
+        sl_object_number(&object, "value", alert->value);
+        sl_object_number(&object, "usual", alert->usual);
+        sl_object_number(&object, "limit", alert->limit);
+        sl_object_bool(&object, "holds", alert->cleared == 0);
+        sl_object_close(&object, '}');
+    }
+    sl_object_close(&object, ']');
+    return object.status;
+}
+
+static void hide(char value[SLUICE_LIMIT_STRING_BYTES])
+{
+    if (value[0] != '\0') {
+        snprintf(value, SLUICE_LIMIT_STRING_BYTES, "%s", HIDDEN);
+    }
+}
+
+/* Where keys lie is nobody's business who only looks. */
+sluice_status sl_pages_config(const sl_pages *pages, sluice_bytes *out)
+{
+    sluice_config config = *pages->view->options.config;
+    hide(config.security.server_key);
+    hide(config.security.clients);
+    hide(config.security.http_token);
+    sluice_bytes yaml = {0};
+    sluice_status status = sluice_config_print(&config, &yaml);
+    if (status == SLUICE_OK) {
+        sl_object object = sl_object_of(out);
+        sl_object_open(&object, NULL, '{');
+        put_hash(&object, "hash", pages->view->config_hash);
+        sl_object_span(&object, "yaml", (sluice_span){yaml.data, yaml.size});
+        sl_object_close(&object, '}');
+        status = object.status;
+    }
+    sl_bytes_fini(&yaml);
+    return status;
+}

@@ -1,0 +1,244 @@
+/* pages.c - the JSON documents of the API that are made of samples in the log.
+ *
+ *   estimator's pairs (offset, of) --+
+ *   recent rows, sorted by a score --+--> log at offset --> record, text (4 KiB at most), thumbnail
+ *
+ * Why read again: rows hold numbers only, so the memory does not depend on what samples hold; the
+ * few that are shown are read when they are shown. */
+#include "watch/pages.h"
+#include "bytes.h"
+#include "decode/sample_fields.h"
+#include "features/thumbnail.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* --- one sample --- */
+
+/* At most SL_PAGES_TEXT bytes that end where a character ends. */
+static sluice_span cut_text(sluice_span text)
+{
+    if (text.size <= SL_PAGES_TEXT) {
+        return text;
+    }
+    size_t size = SL_PAGES_TEXT;
+    while (size > SL_PAGES_TEXT - 4 && (text.data[size] & 0xc0) == 0x80) {
+        size--;
+    }
+    return (sluice_span){text.data, size};
+}
+
+static void put_payload(sl_object *object, const sl_sample_fields *fields, uint64_t offset)
+{
+    char path[64];
+    sl_object_span(object, "media_type", fields->media_type);
+    sl_object_count(object, "bytes", fields->payload.size);
+    if (sl_media_type_is_image(fields->media_type)) {
+        snprintf(path, sizeof path, "/api/v1/thumbnail/%" PRIu64, offset);
+        sl_object_json(object, "text", (sluice_span){0});
+        sl_object_text(object, "thumbnail", path);
+        return;
+    }
+    sluice_span text = cut_text(fields->payload);
+    sl_object_span(object, "text", text);
+    sl_object_bool(object, "text_is_cut", text.size < fields->payload.size);
+    sl_object_json(object, "thumbnail", (sluice_span){0});
+}
+
+/* {"offset", "record", "media_type", "bytes", "text", ...}; null if the log does not hold it. */
+static void put_sample(sl_object *object, const char *name, sl_spool *spool, uint64_t offset)
+{
+    sluice_bytes wire = {0}, record = {0};
+    sl_sample_fields fields;
+    sl_refusal refusal;
+    sluice_message why;
+    sluice_status status = sl_spool_sample_at(spool, offset, &wire, &why);
+    sluice_span span = {wire.data, wire.size};
+    if (status == SLUICE_OK && sl_sample_fields_find(span, &fields, &refusal) &&
+        sl_record_json_of_wire(span, &record) == SLUICE_OK) {
+        sl_object_open(object, name, '{');
+        sl_object_count(object, "offset", offset);
+        sl_object_json(object, "record", (sluice_span){record.data, record.size});
+        put_payload(object, &fields, offset);
+        sl_object_close(object, '}');
+    } else {
+        sl_object_json(object, name, (sluice_span){0});
+    }
+    sl_bytes_fini(&wire);
+    sl_bytes_fini(&record);
+}
+
+sluice_status sl_pages_explain(const sl_pages *pages, const char *id, uint64_t offset,
+                               sluice_bytes *out)
+{
+    sluice_bytes wire = {0}, record = {0};
+    sl_sample_fields fields = {0};
+    sl_refusal refusal;
+    sluice_message why;
+    sluice_status status = sl_spool_sample_at(pages->view->options.spool, offset, &wire, &why);
+    sluice_span span = {wire.data, wire.size};
+    if (status == SLUICE_OK && (!sl_sample_fields_find(span, &fields, &refusal) ||
+                                !sl_span_equal(fields.id, sl_span_of(id)))) {
+        status = SLUICE_E_AGAIN;
+    }
+    status = status == SLUICE_OK ? sl_record_json_of_wire(span, &record) : status;
+    if (status == SLUICE_OK) {
+        sl_object object = sl_object_of(out);
+        sl_object_open(&object, NULL, '{');
+        sl_object_text(&object, "id", id);
+        sl_object_bool(&object, "complete", true);
+        sl_object_count(&object, "found", 1);
+        sl_object_open(&object, "records", '[');
+        sl_object_json(&object, NULL, (sluice_span){record.data, record.size});
+        sl_object_close(&object, ']');
+        put_sample(&object, "sample", pages->view->options.spool, offset);
+        sl_object_close(&object, '}');
+        status = object.status;
+    }
+    sl_bytes_fini(&wire);
+    sl_bytes_fini(&record);
+    return status;
+}
+
+/* --- duplicates --- */
+
+sluice_status sl_pages_duplicates(const sl_pages *pages, uint32_t n, sluice_bytes *out)
+{
+    const sl_tallies *tallies = &pages->view->snapshot->tallies;
+    uint64_t known = tallies->n_pairs < SL_PAIRS_MAX ? tallies->n_pairs : SL_PAIRS_MAX;
+    sl_object object = sl_object_of(out);
+    sl_object_open(&object, NULL, '{');
+    sl_object_count(&object, "found_since_start", tallies->n_pairs);
+    sl_object_open(&object, "pairs", '[');
+    for (uint64_t i = 1; i <= known && n > 0; i++) {
+        const sl_pair *pair = &tallies->pair[(tallies->n_pairs - i) % SL_PAIRS_MAX];
+        if (pair->offset >= pages->view->extent.next_offset) {
+            continue; /* not durable yet */
+        }
+        sl_object_open(&object, NULL, '{');
+        sl_object_text(&object, "method", sl_record_method_name(pair->method));
+        sl_object_number(&object, "similarity", (double)pair->similarity);
+        put_sample(&object, "sample", pages->view->options.spool, pair->offset);
+        put_sample(&object, "of", pages->view->options.spool, pair->of_offset);
+        sl_object_close(&object, '}');
+        n--;
+    }
+    sl_object_close(&object, ']');
+    sl_object_close(&object, '}');
+    return object.status;
+}
+
+/* --- top --- */
+
+typedef struct ranked {
+    double value;
+    uint64_t offset;
+} ranked;
+
+typedef enum score { BY_NONE, BY_SELF, BY_LOSS, BY_LEVERAGE, BY_SHIFT, BY_TOWARD } score;
+
+static score score_of(const sluice_config *config, const char *by, uint32_t *i_reference)
+{
+    static const char *const names[] = {NULL, "self", "loss", "leverage", "source_shift"};
+    *i_reference = 0;
+    for (int i = BY_SELF; i <= BY_SHIFT; i++) {
+        if (strcmp(by, names[i]) == 0) {
+            return (score)i;
+        }
+    }
+    for (uint32_t r = 0; r < config->influence.n_references; r++) {
+        if (strncmp(by, "toward.", 7) == 0 &&
+            strcmp(by + 7, config->influence.reference[r].name) == 0) {
+            *i_reference = r;
+            return BY_TOWARD;
+        }
+    }
+    return BY_NONE;
+}
+
+static double value_of(const sl_recent_row *row, score by, uint32_t i_reference)
+{
+    switch (by) {
+    case BY_SELF:
+        return (double)row->self;
+    case BY_LOSS:
+        return (double)row->loss;
+    case BY_LEVERAGE:
+        return (double)row->leverage;
+    case BY_SHIFT:
+        return (double)row->source_shift;
+    case BY_TOWARD:
+        return i_reference < row->n_toward ? (double)row->toward[i_reference] : (double)NAN;
+    case BY_NONE:
+        break;
+    }
+    return (double)NAN;
+}
+
+/* Largest first; of equals the older one. */
+static int compare_ranked(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    if (x->value != y->value) {
+        return x->value > y->value ? -1 : 1;
+    }
+    return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+sluice_status sl_pages_top(const sl_pages *pages, const char *by, bool ascending, uint32_t n,
+                           sluice_bytes *out)
+{
+    uint32_t i_reference;
+    score which = score_of(pages->view->options.config, by, &i_reference);
+    if (which == BY_NONE) {
+        return SLUICE_E_BADSAMPLE;
+    }
+    ranked row[SL_RECENT_MAX];
+    uint32_t n_rows = 0, n_recent = sl_recent_n(pages->recent);
+    for (uint32_t i = 0; i < n_recent; i++) {
+        const sl_recent_row *recent = sl_recent_row_at(pages->recent, i);
+        double value = value_of(recent, which, i_reference);
+        if (isfinite(value)) {
+            row[n_rows++] = (ranked){ascending ? -value : value, recent->offset};
+        }
+    }
+    qsort(row, n_rows, sizeof row[0], compare_ranked);
+    sl_object object = sl_object_of(out);
+    sl_object_open(&object, NULL, '{');
+    sl_object_text(&object, "by", by);
+    sl_object_text(&object, "order", ascending ? "asc" : "desc");
+    sl_object_count(&object, "window", n_recent);
+    sl_object_count(&object, "scored", n_rows);
+    sl_object_open(&object, "samples", '[');
+    for (uint32_t i = 0; i < n_rows && i < n; i++) {
+        sl_object_open(&object, NULL, '{');
+        sl_object_number(&object, "value", ascending ? -row[i].value : row[i].value);
+        put_sample(&object, "sample", pages->view->options.spool, row[i].offset);
+        sl_object_close(&object, '}');
+    }
+    sl_object_close(&object, ']');
+    sl_object_close(&object, '}');
+    return object.status;
+}
+
+/* --- pictures --- */
+
+sluice_status sl_pages_thumbnail(const sl_pages *pages, uint64_t offset, sluice_bytes *out)
+{
+    sluice_bytes wire = {0};
+    sl_sample_fields fields;
+    sl_refusal refusal;
+    sluice_message why;
+    sluice_status status = sl_spool_sample_at(pages->view->options.spool, offset, &wire, &why);
+    sluice_span span = {wire.data, wire.size};
+    if (status == SLUICE_OK && sl_sample_fields_find(span, &fields, &refusal) &&
+        sl_media_type_is_image(fields.media_type)) {
+        status = sl_thumbnail_make(fields.payload, out);
+    } else if (status == SLUICE_OK) {
+        status = SLUICE_E_BADSAMPLE;
+    }
+    sl_bytes_fini(&wire);
+    return status;
+}

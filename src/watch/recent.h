@@ -1,0 +1,34 @@
+/* recent.h - follows the log: the newest verdicts with their numbers, and the live tap. */
+#ifndef SL_RECENT_H
+#define SL_RECENT_H
+
+#include "spool/spool.h"
+#include "watch/observer.h"
+#include "watch/tap.h"
+
+#define SL_RECENT_MAX 2048 /* verdicts that are remembered */
+
+typedef struct sl_recent_row {
+    uint64_t offset;
+    sluice_decision decision;
+    sluice_method method;
+    float self, leverage, source_shift, loss;
+    uint32_t n_toward;
+    float toward[SLUICE_LIMIT_REFERENCES];
+} sl_recent_row;
+
+typedef struct sl_recent sl_recent;
+
+/* Borrows spool and tap. Begins at the end of the log. */
+SLUICE_MUST_USE sluice_status sl_recent_open(sl_spool *spool, sl_tap *tap, sl_recent **out);
+void sl_recent_close(sl_recent **recent_p);
+
+/* Reads on from where it was: a bounded number of records for a bounded time; what is left is
+ * skipped and counted, so that a look at the stream costs the same whatever its speed. */
+void sl_recent_advance(sl_recent *recent, const sl_tallies *tallies, int64_t now_us);
+
+uint32_t sl_recent_n(const sl_recent *recent);
+const sl_recent_row *sl_recent_row_at(const sl_recent *recent, uint32_t i); /* 0: the newest */
+uint64_t sl_recent_skipped(const sl_recent *recent);
+
+#endif

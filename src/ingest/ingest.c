@@ -4,9 +4,8 @@
  *
  * Why sequences are judged by the estimator and not here: whether a PUT is a gap depends on whether
  * the PUT before it could be decoded, and that is known later. Here is only who may speak.
- * Why an ACK speaks of the producer, not of the PUT: acknowledgements are cumulative, so one that
- * is lost or late harms nobody, and several commits fit one frame. Why a window of bytes: samples
- * differ in size by a factor of a million. */
+ * Why an ACK speaks of the producer: acknowledgements are cumulative, so one that is lost or late
+ * harms nobody. Why a window of bytes: samples differ in size by a factor of a million. */
 #include "ingest/ingest.h"
 #include "bytes.h"
 #include "ingest/producers.h"
@@ -22,9 +21,8 @@
 
 #define MAX_FRAME_BYTES  ((int64_t)SLUICE_LIMIT_MESSAGE_BYTES + (64 << 10))
 #define RETRY_MS         200
-#define CHECKPOINT_US    INT64_C(1000000)
-#define FAREWELL_US      INT64_C(1000000)
-#define MESSAGES_A_ROUND 64 /* between two looks at what became durable */
+#define CHECKPOINT_US    INT64_C(1000000) /* between two that are asked for; also of the farewell */
+#define MESSAGES_A_ROUND 64               /* between two looks at what became durable */
 
 typedef struct put {
     sl_job job;
@@ -463,12 +461,12 @@ static void read_done(sl_ingest *ingest)
 /* At the end, who still speaks is told so, for a second at most: silence would cost a timeout. */
 static bool is_over(sl_ingest *ingest)
 {
+    zmq_pollitem_t item = {ingest->router, 0, ZMQ_POLLIN, 0};
     bool idle = ingest->n_free == SL_INGEST_JOBS && !ingest->checkpoint_under_way;
     if (!idle || !atomic_load(&ingest->stopping)) {
         return false;
     }
-    zmq_pollitem_t item = {ingest->router, 0, ZMQ_POLLIN, 0};
-    ingest->over_us = ingest->over_us == 0 ? now_us() + FAREWELL_US : ingest->over_us;
+    ingest->over_us = ingest->over_us == 0 ? now_us() + CHECKPOINT_US : ingest->over_us;
     return now_us() >= ingest->over_us || ingest->router == NULL || zmq_poll(&item, 1, 50) <= 0;
 }
 

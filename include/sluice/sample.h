@@ -55,6 +55,8 @@ typedef enum sluice_profile {
     SLUICE_PROFILE_RECORDS,
     SLUICE_PROFILE_CODE,
     SLUICE_PROFILE_CJK,
+    SLUICE_PROFILE_PAGES,
+    SLUICE_PROFILE_LEGAL,
     SLUICE_N_PROFILES
 } sluice_profile;
 

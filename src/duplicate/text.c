@@ -20,6 +20,7 @@
 #include "text.h"
 
 #include "duplicate/agreement.h"
+#include "duplicate/weights.h"
 #include "features/features.h"
 
 #include <stdlib.h>
@@ -30,11 +31,13 @@
 #define BANDS_MAX      SLUICE_SKETCH_COORDINATES
 #define ROWS_AHEAD     8 /* between prefetch and insert where the table is filled again */
 #define BAND_BYTES_MAX sizeof(uint64_t)
+#define HITS_ENOUGH    2    /* to be judged: a hot band is one, any other is two */
 #define HAS_NORMAL     0x80 /* bit of a row's kind; the rest is the profile */
 
 typedef struct band_settings {
     uint32_t n_bands, band_rows;
-    uint32_t n_least;  /* agreeing coordinates that make a duplicate                            */
+    uint32_t n_least; /* agreeing coordinates that make a duplicate                            */
+    float threshold;
     bool needs_normal; /* threshold 1: the normalized texts are equal too                       */
 } band_settings;
 
@@ -42,13 +45,27 @@ struct sl_text {
     sl_index index;
     sl_window window;
     sl_agreement *agreement;
+    sl_agreement_weighted *weighted_agreement;
     band_settings bandings[SLUICE_N_PROFILES];
+    sl_weights *weights[SLUICE_N_PROFILES]; /* NULL: every coordinate counts the same */
 };
 
-/* A slot that a key led to; the band tells which coordinates must be equal. */
-typedef struct candidate {
-    uint32_t place, i_band;
-} candidate;
+/* A row that a band named, and how often. */
+typedef struct seen_row {
+    uint32_t place, hits;
+} seen_row;
+
+/* One probe. */
+typedef struct text_probe {
+    const sl_text *text;
+    const sluice_sample *sample;
+    const band_settings *banding;
+    sl_horizon horizon;
+    uint32_t n_seen, all, best_score; /* all: what a score is out of; 0 = not known yet */
+    sl_row best;                      /* offset UINT64_MAX: none */
+    uint8_t weight[SLUICE_SKETCH_COORDINATES];
+    seen_row seen[BANDS_MAX * SL_TABLE_SLOTS];
+} text_probe;
 
 /* Keys a row to plan for: those of the profile, or the middle between the profiles where each
  * sample has its own; a stream of the profile with the most alone loses its oldest rows sooner. */
@@ -84,7 +101,37 @@ static band_settings banding_of(const sluice_config *config, sluice_profile name
     return (band_settings){.n_bands = settings.n_bands,
                            .band_rows = settings.band_rows,
                            .n_least = sl_agreement_least(settings.threshold),
+                           .threshold = settings.threshold,
                            .needs_normal = settings.threshold >= 1};
+}
+
+static uint32_t profile_of(const sl_row *row)
+{
+    return row->kind & ~(uint32_t)HAS_NORMAL;
+}
+
+/* The rows tell that one is going. */
+static void uncount(void *context, const sl_row *row)
+{
+    sl_text *text = context;
+    sl_weights *weights = text->weights[profile_of(row)];
+    if (weights != NULL) {
+        sl_weights_remove(weights, row->offset, row->payload);
+    }
+}
+
+/* Where samples have one profile, the others cost nothing. */
+static sluice_status open_weights(sl_text *text, const sluice_config *config)
+{
+    sluice_profile only = config->duplicate.text_profile;
+    for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
+        bool wanted = sl_text_settings_of(config, (sluice_profile)i).weighted &&
+                      (only == SLUICE_PROFILE_AUTO || only == (sluice_profile)i);
+        if (wanted) {
+            SLUICE_TRY(sl_weights_open(&text->weights[i]));
+        }
+    }
+    return SLUICE_OK;
 }
 
 sluice_status sl_text_open(const sluice_config *config, sl_text **out, sluice_message *why)
@@ -96,6 +143,7 @@ sluice_status sl_text_open(const sluice_config *config, sl_text **out, sluice_me
     }
     text->window = (sl_window){config->duplicate.window_samples, config->duplicate.window_age_us};
     text->agreement = sl_agreement_best();
+    text->weighted_agreement = sl_agreement_weighted_best();
     for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
         text->bandings[i] = banding_of(config, (sluice_profile)i);
     }
@@ -105,6 +153,11 @@ sluice_status sl_text_open(const sluice_config *config, sl_text **out, sluice_me
         free(text);
         return status;
     }
+    if (open_weights(text, config) != SLUICE_OK) {
+        sl_text_close(&text);
+        return sluice_fail(why, SLUICE_E_NOMEM, "duplicate.text: no memory");
+    }
+    sl_rows_watch(text->index.rows, uncount, text);
     *out = text;
     return SLUICE_OK;
 }
@@ -113,6 +166,9 @@ void sl_text_close(sl_text **text_p)
 {
     if (*text_p != NULL) {
         sl_index_fini(&(*text_p)->index);
+        for (int i = 0; i < SLUICE_N_PROFILES; i++) {
+            sl_weights_close(&(*text_p)->weights[i]);
+        }
         free(*text_p);
         *text_p = NULL;
     }
@@ -178,11 +234,6 @@ static void enter(const sl_text *text, uint32_t i_profile, const uint8_t *sketch
     }
 }
 
-static uint32_t profile_of(const sl_row *row)
-{
-    return row->kind & ~(uint32_t)HAS_NORMAL;
-}
-
 /* A forgotten row leaves a gap; closing it moves rows, so the table is filled again. */
 static void close_gaps(const sl_text *text)
 {
@@ -205,37 +256,10 @@ static void close_gaps(const sl_text *text)
     }
 }
 
-static uint32_t find_candidates(const sl_text *text, const sluice_sample *sample,
-                                candidate *candidates)
-{
-    uint64_t keys[BANDS_MAX];
-    const band_settings *banding = &text->bandings[sample->features.profile];
-    make_keys(banding, sample->features.sketch, sample->features.profile, keys);
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < banding->n_bands; i++) {
-        uint32_t places[SL_TABLE_SLOTS];
-        uint32_t n_places = sl_table_find(text->index.table, keys[i], places);
-        for (uint32_t j = 0; j < n_places; j++) {
-            candidates[n++] = (candidate){places[j], i};
-        }
-    }
-    return n;
-}
-
-static bool among(const uint32_t *places, uint32_t n, uint32_t place)
-{
-    bool found = false;
-    for (uint32_t i = 0; i < n; i++) {
-        found |= places[i] == place;
-    }
-    return found;
-}
-
 /* Is the row what the band promised? */
-static bool shares_band(const sl_text *text, const sluice_sample *sample, const sl_row *row,
-                        uint32_t i_band)
+static bool shares_band(const band_settings *banding, const sluice_sample *sample,
+                        const sl_row *row, uint32_t i_band)
 {
-    const band_settings *banding = &text->bandings[sample->features.profile];
     uint32_t from = i_band * banding->band_rows;
     return profile_of(row) == sample->features.profile &&
            memcmp(row->payload + from, sample->features.sketch + from, banding->band_rows) == 0;
@@ -248,43 +272,109 @@ static bool same_normal(const sluice_sample *sample, const sl_row *row)
                   NORMAL_BYTES) == 0;
 }
 
+static void start(text_probe *search, const sl_text *text, const sluice_sample *sample)
+{
+    search->text = text;
+    search->sample = sample;
+    search->banding = &text->bandings[sample->features.profile];
+    search->horizon = sl_window_horizon(&text->window, sample->offset, sample->arrived_us);
+    search->n_seen = search->all = search->best_score = 0;
+    search->best = (sl_row){.offset = UINT64_MAX};
+}
+
+/* What the row and the sample have in common, out of search->all; 0 if it is below the threshold.
+ */
+static uint32_t score_of(text_probe *search, const sl_row *row)
+{
+    const uint8_t *sketch = search->sample->features.sketch;
+    const sl_weights *weights = search->text->weights[search->sample->features.profile];
+    if (weights == NULL) {
+        uint32_t n = search->text->agreement(row->payload, sketch);
+        search->all = SLUICE_SKETCH_COORDINATES;
+        return n >= search->banding->n_least ? n : 0;
+    }
+    if (search->all == 0) {
+        search->all = sl_weights_of(weights, sketch, search->weight);
+    }
+    uint32_t sum = search->text->weighted_agreement(row->payload, sketch, search->weight);
+    float similarity = sl_agreement_weighted_similarity(sum, search->all);
+    return similarity >= search->banding->threshold ? sum : 0;
+}
+
+static void judge(text_probe *search, const sl_row *row)
+{
+    uint32_t score = score_of(search, row);
+    if (score == 0 || !sl_horizon_shows(&search->horizon, row) ||
+        (search->banding->needs_normal && !same_normal(search->sample, row))) {
+        return;
+    }
+    if (score > search->best_score ||
+        (score == search->best_score && row->offset < search->best.offset)) {
+        search->best_score = score;
+        search->best = *row;
+    }
+}
+
+/* One more band names the row: it is judged when it has hits enough. */
+static void hit(text_probe *search, const sl_row *row, uint32_t place, uint32_t hits)
+{
+    uint32_t i = 0;
+    while (i < search->n_seen && search->seen[i].place != place) {
+        i++;
+    }
+    if (i == search->n_seen) {
+        search->seen[search->n_seen++] = (seen_row){place, 0};
+    }
+    uint32_t before = search->seen[i].hits;
+    search->seen[i].hits = before + hits;
+    if (before < HITS_ENOUGH && before + hits >= HITS_ENOUGH) {
+        judge(search, row);
+    }
+}
+
+/* A stale slot may hold a place twice. */
+static uint32_t live_rows(const text_probe *search, uint32_t i_band, uint32_t *places,
+                          uint32_t n_places, sl_row *rows)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < n_places; i++) {
+        if (sl_rows_at(search->text->index.rows, places[i], &rows[n]) &&
+            shares_band(search->banding, search->sample, &rows[n], i_band)) {
+            places[n++] = places[i];
+        }
+    }
+    return n;
+}
+
 bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_match *match)
 {
     if (!has_sketch(sample)) {
         return false;
     }
     close_gaps(text);
-    candidate candidates[BANDS_MAX * SL_TABLE_SLOTS];
-    uint32_t n_candidates = find_candidates(text, sample, candidates);
-    const band_settings *banding = &text->bandings[sample->features.profile];
-    sl_horizon horizon = sl_window_horizon(&text->window, sample->offset, sample->arrived_us);
-    uint32_t seen[BANDS_MAX * SL_TABLE_SLOTS], n_seen = 0, n_best = 0;
-    sl_row row, best = {.offset = UINT64_MAX};
-    for (uint32_t i = 0; i < n_candidates; i++) {
-        uint32_t place = candidates[i].place;
-        if (among(seen, n_seen, place) || !sl_rows_at(text->index.rows, place, &row) ||
-            !shares_band(text, sample, &row, candidates[i].i_band)) {
-            continue;
-        }
-        seen[n_seen++] = place;
-        uint32_t n = text->agreement(row.payload, sample->features.sketch);
-        if (n < banding->n_least || !sl_horizon_shows(&horizon, &row) ||
-            (banding->needs_normal && !same_normal(sample, &row))) {
-            continue;
-        }
-        if (n > n_best || (n == n_best && row.offset < best.offset)) {
-            n_best = n;
-            best = row;
+    text_probe search;
+    start(&search, text, sample);
+    uint64_t keys[BANDS_MAX];
+    make_keys(search.banding, sample->features.sketch, sample->features.profile, keys);
+    for (uint32_t i = 0; i < search.banding->n_bands; i++) {
+        uint32_t places[SL_TABLE_SLOTS];
+        sl_row rows[SL_TABLE_SLOTS];
+        uint32_t n_places = sl_table_find(text->index.table, keys[i], places);
+        n_places = live_rows(&search, i, places, n_places, rows);
+        uint32_t hits = n_places == SL_TABLE_SLOTS ? 1 : HITS_ENOUGH;
+        for (uint32_t j = 0; j < n_places; j++) {
+            hit(&search, &rows[j], places[j], hits);
         }
     }
-    if (best.offset == UINT64_MAX) {
+    if (search.best.offset == UINT64_MAX) {
         return false;
     }
     *match = (sluice_match){.method = SLUICE_METHOD_TEXT,
-                            .similarity = sl_agreement_similarity(n_best),
-                            .of_offset = best.offset,
-                            .of_id = best.id,
-                            .of_source = best.source};
+                            .similarity =
+                                sl_agreement_weighted_similarity(search.best_score, search.all),
+                            .of_offset = search.best.offset,
+                            .of_id = search.best.id,
+                            .of_source = search.best.source};
     return true;
 }
 
@@ -307,6 +397,9 @@ void sl_text_insert(sl_text *text, const sluice_sample *sample)
                   .id = sample->id,
                   .source = sample->source};
     uint32_t place = sl_rows_append(text->index.rows, &row);
+    if (text->weights[features->profile] != NULL) {
+        sl_weights_add(text->weights[features->profile], sample->offset, features->sketch);
+    }
     enter(text, features->profile, features->sketch, place);
 }
 

@@ -20,15 +20,19 @@ typedef struct profile_row {
     char unit;
     uint8_t n;
     float threshold;
+    float reach; /* plain Jaccard to which the bands reach: weights lower the similarity */
     bool fold_chinese;
+    bool weighted;
 } profile_row;
 
 static const profile_row profiles[SLUICE_N_PROFILES] = {
-    [SLUICE_PROFILE_NEWS] = {'w', 3, 0.75F, false},
-    [SLUICE_PROFILE_PROSE] = {'w', 2, 0.55F, false},
-    [SLUICE_PROFILE_RECORDS] = {'w', 1, 0.55F, false},
-    [SLUICE_PROFILE_CODE] = {'t', 3, 0.60F, false},
-    [SLUICE_PROFILE_CJK] = {'w', 2, 0.50F, true},
+    [SLUICE_PROFILE_NEWS] = {'w', 3, 0.78F, 0.75F, false, false},
+    [SLUICE_PROFILE_PROSE] = {'w', 1, 0.35F, 0.50F, false, true},
+    [SLUICE_PROFILE_RECORDS] = {'w', 1, 0.52F, 0.55F, false, true},
+    [SLUICE_PROFILE_CODE] = {'t', 3, 0.50F, 0.55F, false, true},
+    [SLUICE_PROFILE_CJK] = {'w', 2, 0.35F, 0.40F, true, true},
+    [SLUICE_PROFILE_PAGES] = {'w', 2, 0.65F, 0.65F, true, true},
+    [SLUICE_PROFILE_LEGAL] = {'w', 3, 0.995F, 0.995F, false, false},
 };
 
 void sl_bands_of(double threshold, uint8_t *n_bands, uint8_t *rows)
@@ -58,19 +62,23 @@ sl_text_settings sl_text_settings_of(const sluice_config *config, sluice_profile
         .shingle = {profiles[profile].unit, profiles[profile].n},
         .threshold = profiles[profile].threshold,
         .fold_chinese = profiles[profile].fold_chinese,
+        .weighted = profiles[profile].weighted,
     };
-    double threshold = (double)settings.threshold;
+    double reach = (double)profiles[profile].reach;
     if (config->duplicate.text_shingle.unit != 0) {
         settings.shingle = config->duplicate.text_shingle;
     }
     if (config->duplicate.text_threshold > 0) {
-        threshold = config->duplicate.text_threshold;
-        settings.threshold = (float)threshold;
+        reach = config->duplicate.text_threshold;
+        settings.threshold = (float)reach;
     }
     if (config->duplicate.text_fold_chinese != SLUICE_AUTO) {
         settings.fold_chinese = config->duplicate.text_fold_chinese == SLUICE_YES;
     }
-    sl_bands_of(threshold, &settings.n_bands, &settings.band_rows);
+    if (config->duplicate.text_weights != SLUICE_AUTO) {
+        settings.weighted = config->duplicate.text_weights == SLUICE_YES;
+    }
+    sl_bands_of(reach, &settings.n_bands, &settings.band_rows);
     return settings;
 }
 

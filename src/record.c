@@ -39,6 +39,7 @@ typedef struct record {
     sluice_span of, of_source;
     float similarity;
     sluice_method method;
+    sluice_differs differs;
     sluice_scores scores;
 } record;
 
@@ -46,10 +47,13 @@ static const char *const decision_names[SLUICE_N_DECISIONS] = {"keep", "flag", "
 static const char *const method_names[SLUICE_N_METHODS] = {NULL, "exact", "text", "image",
                                                            "embedding"};
 
+static const char *const differs_names[SLUICE_N_DIFFERS] = {NULL, "numbers", "slot"};
+
 /* The enums of the wire are ours, but for their zero. */
 _Static_assert(SLUICE__V1__ANNOTATION__DECISION__DECISION_REFUSE == SLUICE_REFUSE + 1, "decision");
 _Static_assert(SLUICE__V1__DUPLICATE__METHOD__METHOD_EMBEDDING == (int)SLUICE_METHOD_EMBEDDING,
                "method");
+_Static_assert(SLUICE__V1__DUPLICATE__DIFFERS__DIFFERS_SLOT == (int)SLUICE_DIFFERS_SLOT, "differs");
 
 /* --- sluice_sample and Annotation to record --- */
 
@@ -79,6 +83,7 @@ static record record_of_sample(const sluice_sample *sample)
         .of_source = match->of_source,
         .similarity = without_sign_of_zero(match->similarity),
         .method = match->method,
+        .differs = match->differs,
         .scores = refused || match->redelivered ? (sluice_scores){.n_toward = 0} : sample->scores,
     };
 }
@@ -103,6 +108,7 @@ static bool record_of_unpacked(const annotation *from, const sl_sample_fields *f
         out->of_source = sl_span_of(from->duplicate->of_source);
         out->similarity = from->duplicate->similarity;
         out->method = (sluice_method)from->duplicate->method;
+        out->differs = (sluice_differs)from->duplicate->differs;
     }
     sl_record_influence_unpack(from->influence, &out->scores);
     int decision = (int)from->decision - 1;
@@ -154,6 +160,7 @@ sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out)
         duplicate.of_source = name_in(of_source, from.of_source);
         duplicate.similarity = from.similarity;
         duplicate.method = (Sluice__V1__Duplicate__Method)from.method;
+        duplicate.differs = (Sluice__V1__Duplicate__Differs)from.differs;
         packed.duplicate = &duplicate;
     }
     packed.influence = sl_record_influence_pack(&from.scores, &influence);
@@ -178,6 +185,12 @@ static sluice_status put_duplicate(sluice_bytes *out, const record *from)
     SLUICE_TRY(sl_json_put_text(out, ", \"method\": "));
     SLUICE_TRY(method != NULL ? sl_json_put_string(out, sl_span_of(method))
                               : sl_json_put_text(out, "null"));
+    const char *differs =
+        (unsigned)from->differs < SLUICE_N_DIFFERS ? differs_names[from->differs] : NULL;
+    if (differs != NULL) {
+        SLUICE_TRY(sl_json_put_text(out, ", \"differs\": "));
+        SLUICE_TRY(sl_json_put_string(out, sl_span_of(differs)));
+    }
     return sl_json_put_text(out, "}");
 }
 
@@ -382,7 +395,8 @@ sluice_status sl_record_sample_of_wire(sluice_span annotated_sample, sluice_aren
         return SLUICE_E_BADSAMPLE;
     }
     SLUICE_TRY(record_of_annotation(&fields, arena, &from));
-    if (from.n_reasons > SLUICE_LIMIT_REASONS || (unsigned)from.method >= SLUICE_N_METHODS) {
+    if (from.n_reasons > SLUICE_LIMIT_REASONS || (unsigned)from.method >= SLUICE_N_METHODS ||
+        (unsigned)from.differs >= SLUICE_N_DIFFERS) {
         return SLUICE_E_BADSAMPLE;
     }
     *out = (sluice_sample){
@@ -397,6 +411,7 @@ sluice_status sl_record_sample_of_wire(sluice_span annotated_sample, sluice_aren
         .cost = fields.cost,
         .match = {.method = from.method,
                   .similarity = from.similarity,
+                  .differs = from.differs,
                   .of_offset = from.has_duplicate ? UINT64_MAX : 0,
                   .of_id = from.of,
                   .of_source = from.of_source},

@@ -19,6 +19,7 @@
 #define SLUICE_LIMIT_BATCH_SAMPLES 4096        /* one wire message                              */
 #define SLUICE_LIMIT_REASONS       8           /* a verdict                                     */
 #define SLUICE_SKETCH_COORDINATES  128         /* bytes of a set sketch                         */
+#define SLUICE_TRACE_BYTES         16          /* in what a text differs from one alike     */
 #define SLUICE_IMAGE_BITS          495         /* of an image signature                         */
 #define SLUICE_IMAGE_BYTES         64          /* that hold them                                */
 #define SLUICE_IMAGE_COLOURS       32          /* bytes of the mean colours of an image         */
@@ -79,6 +80,7 @@ typedef struct sluice_features {
     uint8_t profile;         /* sluice_profile that made the sketch; two profiles never compare   */
     uint32_t n_shingles;     /* distinct or not, as counted by the sketch; information only       */
     uint8_t sketch[SLUICE_SKETCH_COORDINATES]; /* P(coordinate equal) = J + (1 - J) / 256         */
+    uint8_t trace[SLUICE_TRACE_BYTES];         /* zeros: too long for one, or no sketch           */
     uint8_t image_signature[SLUICE_IMAGE_BYTES]; /* similar pictures have most bits in common     */
     int8_t image_colours[SLUICE_IMAGE_COLOURS];  /* mean chroma of 4 x 4 cells                    */
     uint8_t image_quality; /* 0..100: how far the signature is above noise                        */
@@ -124,11 +126,20 @@ typedef enum sluice_method {
     SLUICE_N_METHODS
 } sluice_method;
 
+/* What is all that keeps a text from being its match. */
+typedef enum sluice_differs {
+    SLUICE_DIFFERS_NONE,    /* nothing, more than that, or it cannot be told                      */
+    SLUICE_DIFFERS_NUMBERS, /* numbers, words of number and of order                              */
+    SLUICE_DIFFERS_SLOT,    /* one run of words: another value in the same template               */
+    SLUICE_N_DIFFERS
+} sluice_differs;
+
 typedef struct sluice_match {
-    sluice_method method; /* NONE: nothing found                                           */
-    bool redelivered;     /* exact, and the row has the same producer and id               */
-    float similarity;     /* the method's own unit: estimated Jaccard; 1 for exact         */
-    uint64_t of_offset;   /* the kept sample that represents this one                      */
+    sluice_method method;   /* NONE: nothing found                                           */
+    bool redelivered;       /* exact, and the row has the same producer and id               */
+    float similarity;       /* the method's own unit: estimated Jaccard; 1 for exact         */
+    sluice_differs differs; /* text only                                                 */
+    uint64_t of_offset;     /* the kept sample that represents this one                      */
     sluice_span of_id, of_source; /* in the batch's arena                                         */
 } sluice_match;
 

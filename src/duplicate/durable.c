@@ -1,11 +1,11 @@
 /* durable.c - the durable form of what the duplicate stage remembers of one sample.
  *
- *   | version 2 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v, source
- * | | raw hash 16, if has RAW | normal hash 16, if has NORMAL | profile 1, sketch 128, if has
- * SKETCH | | signature 64, colours 32, if has IMAGE | oldest offset v, of exact, text, image |
+ *   | version 3 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v, source
+ * | | raw hash 16, if has RAW | normal hash 16, if has NORMAL | profile 1, sketch 128, trace 16, if
+ * has SKETCH | | signature 64, colours 32, if has IMAGE | oldest offset v, of exact, text, image |
  *
  *   v = varint; integers are little-endian. About 185 bytes and the names for a text,
- *   140 for an image. Version 1 has no images and no oldest offset of theirs.
+ *   140 for an image. Version 2 has no traces, version 1 no images and no oldest offset of theirs.
  *
  * Why strict: a row comes back from a disk. What is not exactly a row is refused as a whole, so a
  * damaged one can hide samples and never makes a false duplicate of one.
@@ -15,10 +15,11 @@
 
 #include "bytes.h"
 
-#define VERSION      2
-#define VERSION_TEXT 1 /* before images */
-#define HAS_TEXT     (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
-#define HAS_ALL      (HAS_TEXT | SLUICE_HAS_IMAGE)
+#define VERSION       3
+#define VERSION_PLAIN 2 /* before traces */
+#define VERSION_TEXT  1 /* before images */
+#define HAS_TEXT      (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
+#define HAS_ALL       (HAS_TEXT | SLUICE_HAS_IMAGE)
 
 static sluice_status write_span(sluice_span span, sluice_bytes *out)
 {
@@ -52,6 +53,7 @@ static sluice_status write_fields(const sluice_sample *sample, const sl_durable_
     if (features->has & SLUICE_HAS_SKETCH) {
         SLUICE_TRY(sl_bytes_put_u8(out, features->profile));
         SLUICE_TRY(sl_bytes_append(out, features->sketch, sizeof features->sketch));
+        SLUICE_TRY(sl_bytes_append(out, features->trace, sizeof features->trace));
     }
     if (features->has & SLUICE_HAS_IMAGE) {
         SLUICE_TRY(
@@ -80,7 +82,7 @@ static void read_hash(sl_reader *reader, uint64_t *hash)
     hash[1] = sl_reader_u64(reader);
 }
 
-static void read_features(sl_reader *reader, sluice_features *features)
+static void read_features(sl_reader *reader, uint8_t version, sluice_features *features)
 {
     if (features->has & SLUICE_HAS_RAW) {
         read_hash(reader, features->raw_hash);
@@ -93,6 +95,12 @@ static void read_features(sl_reader *reader, sluice_features *features)
         sluice_span sketch = sl_reader_span(reader, sizeof features->sketch);
         if (sketch.size == sizeof features->sketch) {
             memcpy(features->sketch, sketch.data, sketch.size);
+        }
+        if (version >= VERSION) {
+            sluice_span trace = sl_reader_span(reader, sizeof features->trace);
+            if (trace.size == sizeof features->trace) {
+                memcpy(features->trace, trace.data, trace.size);
+            }
         }
     }
     if (features->has & SLUICE_HAS_IMAGE) {
@@ -152,12 +160,12 @@ sluice_status sl_durable_read(sluice_span row, sluice_sample *sample, sl_durable
     sample->i_producer = (uint32_t)i_producer;
     sample->id = read_name(&reader, SLUICE_LIMIT_ID_BYTES);
     sample->source = read_name(&reader, SLUICE_LIMIT_SOURCE_BYTES);
-    read_features(&reader, &sample->features);
+    read_features(&reader, version, &sample->features);
     from->exact = sl_reader_varint(&reader);
     from->text = sl_reader_varint(&reader);
-    from->image = version == VERSION ? sl_reader_varint(&reader) : 0;
-    bool known =
-        version == VERSION || (version == VERSION_TEXT && (sample->features.has & ~HAS_TEXT) == 0);
+    from->image = version >= VERSION_PLAIN ? sl_reader_varint(&reader) : 0;
+    bool known = version == VERSION || version == VERSION_PLAIN ||
+                 (version == VERSION_TEXT && (sample->features.has & ~HAS_TEXT) == 0);
     if (!known || reader.bad || reader.at != reader.end || i_producer > UINT32_MAX ||
         !is_row(sample)) {
         *sample = (sluice_sample){0};

@@ -9,7 +9,8 @@
  *                        v
  *                      n = agreeing coordinates of all 128 -> similarity >= threshold
  *
- *   payload of a row  | sketch 128 | low half of the normal hash 8 |   kind = profile, HAS_NORMAL
+ *   payload of a row  | sketch 128 | low half of the normal hash 8 | trace 16 |   kind = profile,
+ * HAS_NORMAL
  *
  * Why bands: P(candidate | Jaccard s) = 1 - (1 - s^r)^b; b = 16, r = 8 puts the knee near s = 0.7.
  * Why every candidate is verified: unverified bands are ruinous at low thresholds, and the verdict
@@ -22,12 +23,14 @@
 #include "duplicate/agreement.h"
 #include "duplicate/weights.h"
 #include "features/features.h"
+#include "features/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define NORMAL_BYTES   8
-#define PAYLOAD_BYTES  (SLUICE_SKETCH_COORDINATES + NORMAL_BYTES)
+#define TRACE_AT       (SLUICE_SKETCH_COORDINATES + NORMAL_BYTES)
+#define PAYLOAD_BYTES  (TRACE_AT + SLUICE_TRACE_BYTES)
 #define BANDS_MAX      SLUICE_SKETCH_COORDINATES
 #define ROWS_AHEAD     8 /* between prefetch and insert where the table is filled again */
 #define BAND_BYTES_MAX sizeof(uint64_t)
@@ -369,12 +372,13 @@ bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_matc
     if (search.best.offset == UINT64_MAX) {
         return false;
     }
-    *match = (sluice_match){.method = SLUICE_METHOD_TEXT,
-                            .similarity =
-                                sl_agreement_weighted_similarity(search.best_score, search.all),
-                            .of_offset = search.best.offset,
-                            .of_id = search.best.id,
-                            .of_source = search.best.source};
+    *match = (sluice_match){
+        .method = SLUICE_METHOD_TEXT,
+        .similarity = sl_agreement_weighted_similarity(search.best_score, search.all),
+        .differs = sl_trace_compare(search.best.payload + TRACE_AT, sample->features.trace),
+        .of_offset = search.best.offset,
+        .of_id = search.best.id,
+        .of_source = search.best.source};
     return true;
 }
 
@@ -389,6 +393,7 @@ void sl_text_insert(sl_text *text, const sluice_sample *sample)
     uint8_t payload[PAYLOAD_BYTES];
     memcpy(payload, features->sketch, SLUICE_SKETCH_COORDINATES);
     memcpy(payload + SLUICE_SKETCH_COORDINATES, &features->normal_hash[0], NORMAL_BYTES);
+    memcpy(payload + TRACE_AT, features->trace, SLUICE_TRACE_BYTES);
     sl_row row = {.offset = sample->offset,
                   .arrived_us = sample->arrived_us,
                   .i_producer = sample->i_producer,

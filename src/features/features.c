@@ -25,6 +25,7 @@
 #include "features/profile.h"
 #include "features/set_sketch.h"
 #include "features/shingle.h"
+#include "features/trace.h"
 #include "features/unicode.h"
 #include "features/units.h"
 
@@ -39,6 +40,7 @@ typedef enum media_class { MEDIA_TEXT, MEDIA_IMAGE, MEDIA_OTHER } media_class;
 struct sl_features {
     sl_unicode *unicode;
     sl_set_sketch *sketcher;
+    sl_trace *trace;
     sl_kernel kernel;
     uint64_t seed;
     sluice_profile profile; /* configured; AUTO = by text */
@@ -115,6 +117,9 @@ sluice_status sl_features_open(const sluice_config *config, sl_features **out)
         status = sl_set_sketch_open(config->seed, &features->sketcher);
     }
     if (status == SLUICE_OK) {
+        status = sl_trace_open(features->unicode, config->seed, &features->trace);
+    }
+    if (status == SLUICE_OK) {
         status = sl_image_hash_open(&features->image_hash);
     }
     if (status != SLUICE_OK) {
@@ -138,6 +143,7 @@ void sl_features_close(sl_features **features_p)
     if (features != NULL) {
         sl_unicode_close(&features->unicode);
         sl_set_sketch_close(&features->sketcher);
+        sl_trace_close(&features->trace);
         sl_normal_fini(&features->normal);
         sl_normal_fini(&features->folded);
         sl_units_fini(&features->units);
@@ -195,6 +201,7 @@ static sluice_status choose_profile(sl_features *scratch, sluice_span media_type
 static void make_sketch(sl_features *scratch, sluice_profile profile, sluice_features *features)
 {
     sl_units *units = &scratch->units;
+    sl_trace_make(scratch->trace, units, features->trace);
     size_t n = sl_shingle_make(units->hash, units->n, scratch->settings[profile].shingle.n,
                                scratch->kernel);
     if (n > 0) {

@@ -120,6 +120,9 @@ static sluice_status flush(unit_cutter *cutter)
         uint32_t begin = units->begin[i];
         hash[i] = hash_bytes(cutter->text + begin, units->end[i] - begin, key);
     }
+    for (size_t i = 0; i < units->n_ended && units->n + i < SL_UNITS_DIGITS; i++) {
+        units->digit[units->n + i] = (uint8_t)(cutter->text[units->begin[i]] - '0') < 10;
+    }
     units->n += units->n_ended;
     units->begin[0] = units->begin[units->n_ended];
     units->n_begun -= units->n_ended;
@@ -365,6 +368,9 @@ static sluice_status hash_characters(unit_cutter *cutter)
     while (cutter->at < cutter->size) {
         size_t size = 0;
         uint64_t code_point = sl_utf8_next(cutter->text + cutter->at, &size);
+        if (units->n < SL_UNITS_DIGITS) {
+            units->digit[units->n] = code_point - '0' < 10;
+        }
         units->hash[units->n++] = multiply_fold(code_point ^ cutter->key[0], cutter->key[1]);
         cutter->at += (uint32_t)size;
     }

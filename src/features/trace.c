@@ -1,0 +1,220 @@
+/* trace.c - sixteen bytes of a text that tell in what it differs from another that is much alike.
+ *
+ *   units   la  octava  fecha  de  la  liga  2024 ...            length n
+ *   words   sum of the hashes of what is no number               3 bytes
+ *   numbers hash of the numbers in order                         1 byte, 0 = none
+ *   front   | s units | s units | ... from the first unit        12 parts of 4 bits, 0 = no such
+ * part back          ... | s units | s units | from the last unit   12 parts of 4 bits
+ *
+ *   a  | = | = | = | x | . | . |        F = 3 leading parts agree in front,
+ *   b  | = | = | = | y | . | . |        K = 2 behind: what differs lies in the n - (F + K) s units
+ *                  <-K->                between
+ *
+ * s is the first of 1 2 3 4 6 8 12 16 24 32 48 64 with 12 s >= n, so that texts of about the same
+ * length are cut alike.
+ * Why parts from both ends: a slot that is longer in one text shifts what is behind it.
+ * Why a sum of words: a number of two units in place of one shifts everything, and a bag does not
+ * mind. Why so few bits: a match is much alike already; the trace only says how.
+ * Why a list of words: "octava fecha" and "decima fecha" are two days' tables. */
+#include "features/trace.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define N_PARTS    12
+#define NUMBERS_AT 3
+#define FRONT_AT   4
+#define BACK_AT    10
+#define BITS       4096u /* of the first look at a hash */
+#define SLOT_PARTS 2     /* that one run may touch */
+
+_Static_assert(BACK_AT + N_PARTS / 2 == SLUICE_TRACE_BYTES, "two parts a byte");
+_Static_assert(SL_TRACE_UNITS_MAX == 64 * N_PARTS, "the longest part has 64 units");
+
+/* As normalized text has them. No roman i, v, x: they are words. */
+static const char number_words[] =
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
+    "fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty "
+    "ninety hundred thousand million first second third fourth fifth sixth seventh eighth ninth "
+    "tenth eleventh twelfth ii iii iv vi vii viii ix xi xii "
+    "uno dos tres cuatro cinco seis siete ocho nueve diez once doce veinte cien mil millones "
+    "primer primera primero segunda segundo tercer tercera tercero cuarta cuarto quinta quinto "
+    "sexta sexto s\u00e9ptima septima s\u00e9ptimo septimo octava octavo novena noveno "
+    "d\u00e9cima decima d\u00e9cimo decimo und\u00e9cima undecima duod\u00e9cima duodecima "
+    "un deux trois quatre cinq sept huit neuf dix premier premi\u00e8re deuxi\u00e8me "
+    "troisi\u00e8me quatri\u00e8me cinqui\u00e8me "
+    "eins zwei drei vier f\u00fcnf sechs sieben acht neun zehn erste ersten zweite zweiten dritte "
+    "dritten vierte vierten "
+    "dois tr\u00eas quatro sete oito nove dez primeira primeiro terceira terceiro quarta quarto "
+    "due tre quattro cinque sei sette otto dieci prima primo seconda secondo terza terzo "
+    "\u4e00 \u4e8c \u4e09 \u56db \u4e94 \u516d \u4e03 \u516b \u4e5d \u5341 \u767e \u5343 \u4e07 "
+    "\u842c \u96f6";
+
+struct sl_trace {
+    size_t n;
+    uint64_t bits[BITS / 64];
+    uint64_t *sorted; /* [n] */
+};
+
+static int compare_hash(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static sluice_status cut_words(const sl_unicode *unicode, uint64_t seed, sl_units *units)
+{
+    sl_normal normal = {0};
+    sluice_span words = {(const uint8_t *)number_words, sizeof number_words - 1};
+    sluice_status status = sl_normalize(unicode, words, false, SL_KERNEL_REF, &normal);
+    if (status == SLUICE_OK) {
+        status = sl_units_make(unicode, &normal, 'w', seed, SL_KERNEL_REF, units);
+    }
+    sl_normal_fini(&normal);
+    return status;
+}
+
+sluice_status sl_trace_open(const sl_unicode *unicode, uint64_t seed, sl_trace **out)
+{
+    *out = NULL;
+    sl_trace *trace = calloc(1, sizeof *trace);
+    sl_units *units = calloc(1, sizeof *units);
+    sluice_status status = trace != NULL && units != NULL ? SLUICE_OK : SLUICE_E_NOMEM;
+    if (status == SLUICE_OK) {
+        status = cut_words(unicode, seed, units);
+    }
+    if (status != SLUICE_OK) {
+        free(trace);
+        free(units);
+        return status;
+    }
+    trace->sorted = units->hash; /* taken */
+    trace->n = units->n;
+    free(units);
+    qsort(trace->sorted, trace->n, sizeof *trace->sorted, compare_hash);
+    for (size_t i = 0; i < trace->n; i++) {
+        trace->bits[trace->sorted[i] % BITS / 64] |= UINT64_C(1) << trace->sorted[i] % 64;
+    }
+    *out = trace;
+    return SLUICE_OK;
+}
+
+void sl_trace_close(sl_trace **trace_p)
+{
+    if (*trace_p != NULL) {
+        free((*trace_p)->sorted);
+        free(*trace_p);
+        *trace_p = NULL;
+    }
+}
+
+/* ---- making ---------------------------------------------------------------------------------- */
+
+static bool is_number(const sl_trace *trace, const sl_units *units, size_t i)
+{
+    uint64_t hash = units->hash[i];
+    if (units->digit[i] != 0) {
+        return true;
+    }
+    if ((trace->bits[hash % BITS / 64] >> hash % 64 & 1) == 0) {
+        return false;
+    }
+    return bsearch(&hash, trace->sorted, trace->n, sizeof hash, compare_hash) != NULL;
+}
+
+static size_t part_units(size_t n)
+{
+    static const uint8_t sizes[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
+    size_t i = 0;
+    while (N_PARTS * (size_t)sizes[i] < n) {
+        i++;
+    }
+    return sizes[i];
+}
+
+static uint64_t mix(uint64_t value)
+{
+    value *= UINT64_C(0x9e3779b97f4a7c15);
+    return value ^ value >> 29;
+}
+
+static void put_part(uint8_t *parts, size_t i, uint64_t sum)
+{
+    uint64_t nibble = 1 + (mix(sum) >> 32) % 15;
+    parts[i / 2] = (uint8_t)(parts[i / 2] | nibble << (i % 2 * 4));
+}
+
+static uint64_t sum_of(const uint64_t *hash, size_t n)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        sum += hash[i];
+    }
+    return sum;
+}
+
+void sl_trace_make(const sl_trace *trace, const sl_units *units, uint8_t out[SLUICE_TRACE_BYTES])
+{
+    memset(out, 0, SLUICE_TRACE_BYTES);
+    size_t n = units->n;
+    if (n == 0 || n > SL_TRACE_UNITS_MAX) {
+        return;
+    }
+    uint64_t words = 0, numbers = 0;
+    for (size_t i = 0; i < n; i++) {
+        words += units->hash[i];
+        if (is_number(trace, units, i)) {
+            words -= units->hash[i];
+            numbers = mix(numbers + units->hash[i]);
+        }
+    }
+    words = mix(words) >> 8;
+    memcpy(out, &words, NUMBERS_AT);
+    out[NUMBERS_AT] = (uint8_t)(numbers == 0 ? 0 : 1 + (numbers >> 40) % 255);
+    size_t size = part_units(n);
+    for (size_t i = 0; i * size < n; i++) {
+        size_t left = n - i * size, taken = left < size ? left : size;
+        put_part(out + FRONT_AT, i, sum_of(units->hash + i * size, taken));
+        put_part(out + BACK_AT, i, sum_of(units->hash + left - taken, taken));
+    }
+}
+
+/* ---- comparing ------------------------------------------------------------------------------- */
+
+static uint32_t part_at(const uint8_t *parts, uint32_t i)
+{
+    return parts[i / 2] >> (i % 2 * 4) & 15u;
+}
+
+static uint32_t count_parts(const uint8_t *parts)
+{
+    uint32_t n = 0;
+    while (n < N_PARTS && part_at(parts, n) != 0) {
+        n++;
+    }
+    return n;
+}
+
+static uint32_t count_equal(const uint8_t *a, const uint8_t *b)
+{
+    uint32_t n = 0;
+    while (n < N_PARTS && part_at(a, n) != 0 && part_at(a, n) == part_at(b, n)) {
+        n++;
+    }
+    return n;
+}
+
+sluice_differs sl_trace_compare(const uint8_t *a, const uint8_t *b)
+{
+    uint32_t n_a = count_parts(a + FRONT_AT), n_b = count_parts(b + FRONT_AT);
+    if (n_a == 0 || n_b == 0) {
+        return SLUICE_DIFFERS_NONE;
+    }
+    if (memcmp(a, b, NUMBERS_AT) == 0) {
+        return a[NUMBERS_AT] != b[NUMBERS_AT] ? SLUICE_DIFFERS_NUMBERS : SLUICE_DIFFERS_NONE;
+    }
+    uint32_t equal =
+        count_equal(a + FRONT_AT, b + FRONT_AT) + count_equal(a + BACK_AT, b + BACK_AT);
+    uint32_t most = n_a > n_b ? n_a : n_b;
+    return equal > 0 && equal + SLOT_PARTS >= most ? SLUICE_DIFFERS_SLOT : SLUICE_DIFFERS_NONE;
+}

@@ -132,6 +132,7 @@ static sluice_status open_weights(sl_text *text, const sluice_config *config)
                       (only == SLUICE_PROFILE_AUTO || only == (sluice_profile)i);
         if (wanted) {
             SLUICE_TRY(sl_weights_open(&text->weights[i]));
+            sl_rows_watch(text->index.rows, uncount, text);
         }
     }
     return SLUICE_OK;
@@ -160,7 +161,6 @@ sluice_status sl_text_open(const sluice_config *config, sl_text **out, sluice_me
         sl_text_close(&text);
         return sluice_fail(why, SLUICE_E_NOMEM, "duplicate.text: no memory");
     }
-    sl_rows_watch(text->index.rows, uncount, text);
     *out = text;
     return SLUICE_OK;
 }
@@ -363,6 +363,9 @@ bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_matc
         uint32_t places[SL_TABLE_SLOTS];
         sl_row rows[SL_TABLE_SLOTS];
         uint32_t n_places = sl_table_find(text->index.table, keys[i], places);
+        if (n_places == 0) {
+            continue;
+        }
         n_places = live_rows(&search, i, places, n_places, rows);
         uint32_t hits = n_places == SL_TABLE_SLOTS ? 1 : HITS_ENOUGH;
         for (uint32_t j = 0; j < n_places; j++) {

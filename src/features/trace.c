@@ -10,7 +10,7 @@
  *   b  | = | = | = | y | . | . |        K = 2 behind: what differs lies in the n - (F + K) s units
  *                  <-K->                between
  *
- * s is the first of 1 2 3 4 6 8 12 16 24 32 48 64 with 12 s >= n, so that texts of about the same
+ * s is the first of 1 2 3 4 6 8 12 16 24 with 12 s >= n, so that texts of about the same
  * length are cut alike.
  * Why parts from both ends: a slot that is longer in one text shifts what is behind it.
  * Why a sum of words: a number of two units in place of one shifts everything, and a bag does not
@@ -21,15 +21,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define N_PARTS    12
-#define NUMBERS_AT 3
-#define FRONT_AT   4
-#define BACK_AT    10
-#define BITS       4096u /* of the first look at a hash */
-#define SLOT_PARTS 2     /* that one run may touch */
+#define N_PARTS         12
+#define NUMBERS_AT      3
+#define FRONT_AT        4
+#define BACK_AT         10
+#define WORDS_UNITS_MAX 64 /* in longer texts only digits make a number */
+#define SLOT_PARTS      2  /* that one run may touch */
 
 _Static_assert(BACK_AT + N_PARTS / 2 == SLUICE_TRACE_BYTES, "two parts a byte");
-_Static_assert(SL_TRACE_UNITS_MAX == 64 * N_PARTS, "the longest part has 64 units");
+_Static_assert(SL_TRACE_UNITS_MAX <= 24 * N_PARTS, "the longest part has 24 units");
 
 /* As normalized text has them. No roman i, v, x: they are words. */
 static const char number_words[] =
@@ -52,8 +52,8 @@ static const char number_words[] =
 
 struct sl_trace {
     size_t n;
-    uint64_t bits[BITS / 64];
-    uint64_t *sorted; /* [n] */
+    uint64_t bits[2 * 64]; /* two looks at a hash, 12 bits each: few that are none pass both */
+    uint64_t *sorted;      /* [n] */
 };
 
 static int compare_hash(const void *a, const void *b)
@@ -93,7 +93,9 @@ sluice_status sl_trace_open(const sl_unicode *unicode, uint64_t seed, sl_trace *
     free(units);
     qsort(trace->sorted, trace->n, sizeof *trace->sorted, compare_hash);
     for (size_t i = 0; i < trace->n; i++) {
-        trace->bits[trace->sorted[i] % BITS / 64] |= UINT64_C(1) << trace->sorted[i] % 64;
+        uint64_t hash = trace->sorted[i];
+        trace->bits[hash >> 58] |= UINT64_C(1) << (hash >> 52 & 63);
+        trace->bits[64 + (hash >> 46 & 63)] |= UINT64_C(1) << (hash >> 40 & 63);
     }
     *out = trace;
     return SLUICE_OK;
@@ -113,18 +115,13 @@ void sl_trace_close(sl_trace **trace_p)
 static bool is_number(const sl_trace *trace, const sl_units *units, size_t i)
 {
     uint64_t hash = units->hash[i];
-    if (units->digit[i] != 0) {
-        return true;
-    }
-    if ((trace->bits[hash % BITS / 64] >> hash % 64 & 1) == 0) {
-        return false;
-    }
-    return bsearch(&hash, trace->sorted, trace->n, sizeof hash, compare_hash) != NULL;
+    return (units->digits[i / 64] >> i % 64 & 1) != 0 ||
+           bsearch(&hash, trace->sorted, trace->n, sizeof hash, compare_hash) != NULL;
 }
 
 static size_t part_units(size_t n)
 {
-    static const uint8_t sizes[] = {1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64};
+    static const uint8_t sizes[] = {1, 2, 3, 4, 6, 8, 12, 16, 24};
     size_t i = 0;
     while (N_PARTS * (size_t)sizes[i] < n) {
         i++;
@@ -138,44 +135,81 @@ static uint64_t mix(uint64_t value)
     return value ^ value >> 29;
 }
 
-static void put_part(uint8_t *parts, size_t i, uint64_t sum)
+static uint64_t part_of(uint64_t sum)
 {
-    uint64_t nibble = 1 + (mix(sum) >> 32) % 15;
-    parts[i / 2] = (uint8_t)(parts[i / 2] | nibble << (i % 2 * 4));
+    return 1 + ((mix(sum) >> 32) * 15 >> 32);
 }
 
-static uint64_t sum_of(const uint64_t *hash, size_t n)
+/* sum[i] = of the first i hashes, so that any run of them is one difference. */
+static void add_up(const uint64_t *hash, size_t n, uint64_t *sum)
 {
-    uint64_t sum = 0;
+    uint64_t all = 0;
     for (size_t i = 0; i < n; i++) {
-        sum += hash[i];
+        sum[i] = all;
+        all += hash[i];
     }
-    return sum;
+    sum[n] = all;
 }
 
-void sl_trace_make(const sl_trace *trace, const sl_units *units, uint8_t out[SLUICE_TRACE_BYTES])
+/* The last part of either side has what is left. */
+static void put_parts(const uint64_t *sum, size_t n, uint8_t *out)
 {
-    memset(out, 0, SLUICE_TRACE_BYTES);
-    size_t n = units->n;
-    if (n == 0 || n > SL_TRACE_UNITS_MAX) {
-        return;
+    size_t size = part_units(n), n_whole = n / size;
+    uint64_t front = 0, back = 0;
+    for (size_t i = 0; i < n_whole; i++) {
+        front |= part_of(sum[(i + 1) * size] - sum[i * size]) << 4 * i;
+        back |= part_of(sum[n - i * size] - sum[n - (i + 1) * size]) << 4 * i;
     }
-    uint64_t words = 0, numbers = 0;
-    for (size_t i = 0; i < n; i++) {
-        words += units->hash[i];
-        if (is_number(trace, units, i)) {
-            words -= units->hash[i];
-            numbers = mix(numbers + units->hash[i]);
+    if (n_whole * size < n) {
+        front |= part_of(sum[n] - sum[n_whole * size]) << 4 * n_whole;
+        back |= part_of(sum[n - n_whole * size]) << 4 * n_whole;
+    }
+    memcpy(out + FRONT_AT, &front, N_PARTS / 2);
+    memcpy(out + BACK_AT, &back, N_PARTS / 2);
+}
+
+/* Bit i: unit from + i may be a number, of the 64 from there on. */
+static uint64_t maybe_numbers(const sl_trace *trace, const sl_units *units, size_t from)
+{
+    uint64_t maybe = units->digits[from / 64];
+    if (units->n <= WORDS_UNITS_MAX) {
+        for (size_t i = 0; i < units->n; i++) {
+            uint64_t hash = units->hash[i];
+            uint64_t hits = trace->bits[hash >> 58] >> (hash >> 52 & 63) &
+                            trace->bits[64 + (hash >> 46 & 63)] >> (hash >> 40 & 63);
+            maybe |= (hits & 1) << i;
+        }
+    }
+    return maybe;
+}
+
+/* What is no number as a bag, the numbers in order. `words` is the sum of all. */
+static void put_words(const sl_trace *trace, const sl_units *units, uint64_t words, uint8_t *out)
+{
+    uint64_t numbers = 0;
+    for (size_t from = 0; from < units->n; from += 64) {
+        uint64_t maybe = maybe_numbers(trace, units, from);
+        for (; maybe != 0; maybe &= maybe - 1) {
+            size_t i = from + (size_t)__builtin_ctzll(maybe);
+            if (is_number(trace, units, i)) {
+                words -= units->hash[i];
+                numbers = mix(numbers + units->hash[i]);
+            }
         }
     }
     words = mix(words) >> 8;
     memcpy(out, &words, NUMBERS_AT);
     out[NUMBERS_AT] = (uint8_t)(numbers == 0 ? 0 : 1 + (numbers >> 40) % 255);
-    size_t size = part_units(n);
-    for (size_t i = 0; i * size < n; i++) {
-        size_t left = n - i * size, taken = left < size ? left : size;
-        put_part(out + FRONT_AT, i, sum_of(units->hash + i * size, taken));
-        put_part(out + BACK_AT, i, sum_of(units->hash + left - taken, taken));
+}
+
+void sl_trace_make(const sl_trace *trace, const sl_units *units, uint8_t out[SLUICE_TRACE_BYTES])
+{
+    memset(out, 0, SLUICE_TRACE_BYTES);
+    if (units->n > 0 && units->n <= SL_TRACE_UNITS_MAX) {
+        uint64_t sum[SL_TRACE_UNITS_MAX + 1];
+        add_up(units->hash, units->n, sum);
+        put_words(trace, units, sum[units->n], out);
+        put_parts(sum, units->n, out);
     }
 }
 

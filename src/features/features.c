@@ -40,7 +40,7 @@ typedef enum media_class { MEDIA_TEXT, MEDIA_IMAGE, MEDIA_OTHER } media_class;
 struct sl_features {
     sl_unicode *unicode;
     sl_set_sketch *sketcher;
-    sl_trace *trace;
+    sl_word_list *number_words, *legal_words;
     sl_kernel kernel;
     uint64_t seed;
     sluice_profile profile; /* configured; AUTO = by text */
@@ -117,7 +117,10 @@ sluice_status sl_features_open(const sluice_config *config, sl_features **out)
         status = sl_set_sketch_open(config->seed, &features->sketcher);
     }
     if (status == SLUICE_OK) {
-        status = sl_trace_open(features->unicode, config->seed, &features->trace);
+        status = sl_trace_open(features->unicode, config->seed, &features->number_words);
+    }
+    if (status == SLUICE_OK) {
+        status = sl_profile_open(features->unicode, config->seed, &features->legal_words);
     }
     if (status == SLUICE_OK) {
         status = sl_image_hash_open(&features->image_hash);
@@ -143,7 +146,8 @@ void sl_features_close(sl_features **features_p)
     if (features != NULL) {
         sl_unicode_close(&features->unicode);
         sl_set_sketch_close(&features->sketcher);
-        sl_trace_close(&features->trace);
+        sl_word_list_close(&features->number_words);
+        sl_word_list_close(&features->legal_words);
         sl_normal_fini(&features->normal);
         sl_normal_fini(&features->folded);
         sl_units_fini(&features->units);
@@ -192,7 +196,9 @@ static sluice_status choose_profile(sl_features *scratch, sluice_span media_type
     if (*profile == SLUICE_PROFILE_AUTO) {
         SLUICE_TRY(cut(scratch, &scratch->normal, 'w'));
         *cut_as = 'w';
-        *profile = sl_profile_choose(&scratch->normal.counts, scratch->units.n);
+        size_t n_legal = sl_profile_legal(scratch->legal_words, scratch->units.hash,
+                                          scratch->units.n, scratch->kernel);
+        *profile = sl_profile_choose(&scratch->normal.counts, scratch->units.n, n_legal);
     }
     return SLUICE_OK;
 }
@@ -201,7 +207,7 @@ static sluice_status choose_profile(sl_features *scratch, sluice_span media_type
 static void make_sketch(sl_features *scratch, sluice_profile profile, sluice_features *features)
 {
     sl_units *units = &scratch->units;
-    sl_trace_make(scratch->trace, units, features->trace);
+    sl_trace_make(scratch->number_words, units, scratch->kernel, features->trace);
     size_t n = sl_shingle_make(units->hash, units->n, scratch->settings[profile].shingle.n,
                                scratch->kernel);
     if (n > 0) {

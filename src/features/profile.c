@@ -136,13 +136,51 @@ static bool looks_like_code(const sl_counts *counts, uint64_t visible)
            100 * (uint64_t)counts->binders >= visible;
 }
 
-sluice_profile sl_profile_choose(const sl_counts *counts, size_t n_units)
+/* As normalized text has them. */
+static const char legal_words[] =
+    "shall license licence licensed licenses licensor licensee sublicense copyright warranties "
+    "warranty liability liable hereby herein hereof hereunder hereto thereof therein "
+    "notwithstanding damages pursuant permission permitted redistribution redistributions "
+    "redistribute reproduce agreement obligations indemnify indemnity jurisdiction infringement "
+    "consequential incidental merchantability disclaimer disclaimed terminate termination governed "
+    "arising contributor contributors noninfringement waive";
+
+sluice_status sl_profile_open(const sl_unicode *unicode, uint64_t seed, sl_word_list **out)
+{
+    return sl_word_list_open(unicode, legal_words, seed, out);
+}
+
+size_t sl_profile_legal(const sl_word_list *legal, const uint64_t *hash, size_t n_units,
+                        sl_kernel kernel)
+{
+    size_t n_looked = n_units < SL_PROFILE_LEGAL_LOOK ? n_units : SL_PROFILE_LEGAL_LOOK, n = 0;
+    for (size_t from = 0; from < n_looked; from += SL_WORD_LIST_LOOK) {
+        size_t left = n_looked - from;
+        uint64_t found = sl_word_list_find(
+            legal, hash + from, left < SL_WORD_LIST_LOOK ? left : SL_WORD_LIST_LOOK, kernel);
+        n += (size_t)__builtin_popcountll(found);
+    }
+    return n;
+}
+
+static bool looks_legal(size_t n_units, size_t n_legal)
+{
+    size_t n_looked = n_units < SL_PROFILE_LEGAL_LOOK ? n_units : SL_PROFILE_LEGAL_LOOK;
+    return n_units >= 64 && 40 * n_legal >= n_looked;
+}
+
+sluice_profile sl_profile_choose(const sl_counts *counts, size_t n_units, size_t n_legal)
 {
     uint64_t visible = visible_of(counts);
     uint64_t fields = (uint64_t)counts->fields + counts->commas;
     if (counts->cjk > 0 && 8 * (uint64_t)counts->cjk >= n_units) {
         /* Short titles that differ in a name or a number are not the same. */
-        return n_units < 20 ? SLUICE_PROFILE_NEWS : SLUICE_PROFILE_CJK;
+        return n_units < 20    ? SLUICE_PROFILE_NEWS
+               : n_units < 384 ? SLUICE_PROFILE_CJK
+                               : SLUICE_PROFILE_PAGES;
+    }
+    if (looks_legal(n_units, n_legal)) {
+        return SLUICE_PROFILE_LEGAL;
     }
     if (looks_like_code(counts, visible)) {
         return SLUICE_PROFILE_CODE;
@@ -155,7 +193,7 @@ sluice_profile sl_profile_choose(const sl_counts *counts, size_t n_units)
         128 * (uint64_t)counts->angles < visible && 8 * (uint64_t)counts->sea < n_units) {
         return SLUICE_PROFILE_PROSE;
     }
-    return SLUICE_PROFILE_NEWS;
+    return n_units < 192 ? SLUICE_PROFILE_NEWS : SLUICE_PROFILE_PAGES;
 }
 
 /* Units are at least the characters that always begin one, and at most those that may. */
@@ -166,8 +204,8 @@ sluice_profile sl_profile_foresee(const sl_counts *counts)
     size_t most = least + n[SL_CLASS_LETTER] + n[SL_CLASS_DIGIT] + n[SL_CLASS_HANGUL] +
                   n[SL_CLASS_MARK] + n[SL_CLASS_PICTO] + n[SL_CLASS_MODIFIER] +
                   n[SL_CLASS_REGIONAL];
-    sluice_profile with_least = sl_profile_choose(counts, least);
+    sluice_profile with_least = sl_profile_choose(counts, least, 0);
     bool stable = with_least == SLUICE_PROFILE_CODE || with_least == SLUICE_PROFILE_CJK;
-    return stable && sl_profile_choose(counts, most) == with_least ? with_least
-                                                                   : SLUICE_PROFILE_AUTO;
+    return stable && sl_profile_choose(counts, most, 0) == with_least ? with_least
+                                                                      : SLUICE_PROFILE_AUTO;
 }

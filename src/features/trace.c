@@ -18,15 +18,14 @@
  * Why a list of words: "octava fecha" and "decima fecha" are two days' tables. */
 #include "features/trace.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define N_PARTS         12
 #define NUMBERS_AT      3
 #define FRONT_AT        4
 #define BACK_AT         10
-#define WORDS_UNITS_MAX 64 /* in longer texts only digits make a number */
-#define SLOT_PARTS      2  /* that one run may touch */
+#define WORDS_UNITS_MAX SL_WORD_LIST_LOOK /* in longer texts only digits make a number */
+#define SLOT_PARTS      2                 /* that one run may touch */
 
 _Static_assert(BACK_AT + N_PARTS / 2 == SLUICE_TRACE_BYTES, "two parts a byte");
 _Static_assert(SL_TRACE_UNITS_MAX <= 24 * N_PARTS, "the longest part has 24 units");
@@ -50,74 +49,12 @@ static const char number_words[] =
     "\u4e00 \u4e8c \u4e09 \u56db \u4e94 \u516d \u4e03 \u516b \u4e5d \u5341 \u767e \u5343 \u4e07 "
     "\u842c \u96f6";
 
-struct sl_trace {
-    size_t n;
-    uint64_t bits[2 * 64]; /* two looks at a hash, 12 bits each: few that are none pass both */
-    uint64_t *sorted;      /* [n] */
-};
-
-static int compare_hash(const void *a, const void *b)
+sluice_status sl_trace_open(const sl_unicode *unicode, uint64_t seed, sl_word_list **out)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return x < y ? -1 : x > y;
-}
-
-static sluice_status cut_words(const sl_unicode *unicode, uint64_t seed, sl_units *units)
-{
-    sl_normal normal = {0};
-    sluice_span words = {(const uint8_t *)number_words, sizeof number_words - 1};
-    sluice_status status = sl_normalize(unicode, words, false, SL_KERNEL_REF, &normal);
-    if (status == SLUICE_OK) {
-        status = sl_units_make(unicode, &normal, 'w', seed, SL_KERNEL_REF, units);
-    }
-    sl_normal_fini(&normal);
-    return status;
-}
-
-sluice_status sl_trace_open(const sl_unicode *unicode, uint64_t seed, sl_trace **out)
-{
-    *out = NULL;
-    sl_trace *trace = calloc(1, sizeof *trace);
-    sl_units *units = calloc(1, sizeof *units);
-    sluice_status status = trace != NULL && units != NULL ? SLUICE_OK : SLUICE_E_NOMEM;
-    if (status == SLUICE_OK) {
-        status = cut_words(unicode, seed, units);
-    }
-    if (status != SLUICE_OK) {
-        free(trace);
-        free(units);
-        return status;
-    }
-    trace->sorted = units->hash; /* taken */
-    trace->n = units->n;
-    free(units);
-    qsort(trace->sorted, trace->n, sizeof *trace->sorted, compare_hash);
-    for (size_t i = 0; i < trace->n; i++) {
-        uint64_t hash = trace->sorted[i];
-        trace->bits[hash >> 58] |= UINT64_C(1) << (hash >> 52 & 63);
-        trace->bits[64 + (hash >> 46 & 63)] |= UINT64_C(1) << (hash >> 40 & 63);
-    }
-    *out = trace;
-    return SLUICE_OK;
-}
-
-void sl_trace_close(sl_trace **trace_p)
-{
-    if (*trace_p != NULL) {
-        free((*trace_p)->sorted);
-        free(*trace_p);
-        *trace_p = NULL;
-    }
+    return sl_word_list_open(unicode, number_words, seed, out);
 }
 
 /* ---- making ---------------------------------------------------------------------------------- */
-
-static bool is_number(const sl_trace *trace, const sl_units *units, size_t i)
-{
-    uint64_t hash = units->hash[i];
-    return (units->digits[i / 64] >> i % 64 & 1) != 0 ||
-           bsearch(&hash, trace->sorted, trace->n, sizeof hash, compare_hash) != NULL;
-}
 
 static size_t part_units(size_t n)
 {
@@ -168,33 +105,20 @@ static void put_parts(const uint64_t *sum, size_t n, uint8_t *out)
     memcpy(out + BACK_AT, &back, N_PARTS / 2);
 }
 
-/* Bit i: unit from + i may be a number, of the 64 from there on. */
-static uint64_t maybe_numbers(const sl_trace *trace, const sl_units *units, size_t from)
-{
-    uint64_t maybe = units->digits[from / 64];
-    if (units->n <= WORDS_UNITS_MAX) {
-        for (size_t i = 0; i < units->n; i++) {
-            uint64_t hash = units->hash[i];
-            uint64_t hits = trace->bits[hash >> 58] >> (hash >> 52 & 63) &
-                            trace->bits[64 + (hash >> 46 & 63)] >> (hash >> 40 & 63);
-            maybe |= (hits & 1) << i;
-        }
-    }
-    return maybe;
-}
-
 /* What is no number as a bag, the numbers in order. `words` is the sum of all. */
-static void put_words(const sl_trace *trace, const sl_units *units, uint64_t words, uint8_t *out)
+static void put_words(const sl_word_list *list, const sl_units *units, uint64_t words,
+                      sl_kernel kernel, uint8_t *out)
 {
     uint64_t numbers = 0;
     for (size_t from = 0; from < units->n; from += 64) {
-        uint64_t maybe = maybe_numbers(trace, units, from);
-        for (; maybe != 0; maybe &= maybe - 1) {
-            size_t i = from + (size_t)__builtin_ctzll(maybe);
-            if (is_number(trace, units, i)) {
-                words -= units->hash[i];
-                numbers = mix(numbers + units->hash[i]);
-            }
+        uint64_t found = units->digits[from / 64];
+        if (units->n <= WORDS_UNITS_MAX) {
+            found |= sl_word_list_find(list, units->hash, units->n, kernel);
+        }
+        for (; found != 0; found &= found - 1) {
+            uint64_t hash = units->hash[from + (size_t)__builtin_ctzll(found)];
+            words -= hash;
+            numbers = mix(numbers + hash);
         }
     }
     words = mix(words) >> 8;
@@ -202,13 +126,14 @@ static void put_words(const sl_trace *trace, const sl_units *units, uint64_t wor
     out[NUMBERS_AT] = (uint8_t)(numbers == 0 ? 0 : 1 + (numbers >> 40) % 255);
 }
 
-void sl_trace_make(const sl_trace *trace, const sl_units *units, uint8_t out[SLUICE_TRACE_BYTES])
+void sl_trace_make(const sl_word_list *list, const sl_units *units, sl_kernel kernel,
+                   uint8_t out[SLUICE_TRACE_BYTES])
 {
     memset(out, 0, SLUICE_TRACE_BYTES);
     if (units->n > 0 && units->n <= SL_TRACE_UNITS_MAX) {
         uint64_t sum[SL_TRACE_UNITS_MAX + 1];
         add_up(units->hash, units->n, sum);
-        put_words(trace, units, sum[units->n], out);
+        put_words(list, units, sum[units->n], kernel, out);
         put_parts(sum, units->n, out);
     }
 }

@@ -82,7 +82,7 @@ typedef struct sluice_config {
         double text_threshold;             /* 0 = the profile's; else (0, 1]             */
         sluice_tristate text_fold_chinese; /* Traditional to Simplified; AUTO = profile's */
         sluice_tristate text_weights; /* what is common counts less; AUTO = the profile's        */
-        uint64_t image_memory;             /* bytes                                      */
+        uint64_t image_memory;        /* bytes                                      */
         sluice_image_profile image_profile;
         double image_threshold;     /* 0 = the profile's; else share of equal bits (.5, 1] */
         uint32_t image_min_quality; /* 0..100; less is not compared               */

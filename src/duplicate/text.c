@@ -86,10 +86,28 @@ static uint32_t keys_to_plan(const sluice_config *config)
     return (least + most + 1) / 2;
 }
 
+/* Where samples have one profile, the others cost nothing. */
+static bool is_weighted(const sluice_config *config, int i_profile)
+{
+    sluice_profile only = config->duplicate.text_profile;
+    return sl_text_settings_of(config, (sluice_profile)i_profile).weighted &&
+           (only == SLUICE_PROFILE_AUTO || only == (sluice_profile)i_profile);
+}
+
+static uint64_t count_weights(const sluice_config *config)
+{
+    uint64_t n = 0;
+    for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
+        n += is_weighted(config, i);
+    }
+    return n;
+}
+
 sl_index_options sl_text_index_options(const sluice_config *config)
 {
     uint64_t memory = config->duplicate.text_memory;
-    uint64_t own = sizeof(sl_text);
+    uint64_t own = sizeof(sl_text), weights = count_weights(config) * SL_WEIGHTS_BYTES;
+    own += memory > 2 * weights ? weights : 0; /* on top of budgets that it would eat up */
     return (sl_index_options){.memory_bytes = memory > own ? memory - own : 0,
                               .payload_bytes = PAYLOAD_BYTES,
                               .n_keys = keys_to_plan(config)};
@@ -118,19 +136,50 @@ static void uncount(void *context, const sl_row *row)
 {
     sl_text *text = context;
     sl_weights *weights = text->weights[profile_of(row)];
-    if (weights != NULL) {
+    if (weights != NULL && row->offset >= *sl_weights_from(weights)) {
         sl_weights_remove(weights, row->offset, row->payload);
     }
 }
 
-/* Where samples have one profile, the others cost nothing. */
+/* Rows of one profile with offsets in [from, below) begin or cease to count. */
+static void count_range(const sl_text *text, uint32_t i_profile, uint64_t from, uint64_t below,
+                        void (*count)(sl_weights *, uint64_t, const uint8_t *))
+{
+    const sl_rows *rows = text->index.rows;
+    sl_row row;
+    uint32_t place = sl_rows_lower(rows, from, INT64_MIN);
+    for (; sl_rows_at(rows, place, &row) && row.offset < below; place = sl_rows_next(rows, place)) {
+        if (profile_of(&row) == i_profile) {
+            count(text->weights[i_profile], row.offset, row.payload);
+        }
+    }
+}
+
+/* The rows that the window shows count: others may be gone after a restart. Derived from the rows
+ * and the horizon alone, whatever was asked before. */
+static void slide(const sl_text *text, uint32_t i_profile, const sl_horizon *horizon)
+{
+    uint64_t *from = sl_weights_from(text->weights[i_profile]);
+    bool shows_all = horizon->offset == 0 && horizon->arrived_us == INT64_MIN;
+    if (shows_all && *from == 0) {
+        return;
+    }
+    sl_row row;
+    uint32_t place = sl_rows_lower(text->index.rows, horizon->offset, horizon->arrived_us);
+    uint64_t wanted = sl_rows_at(text->index.rows, place, &row) ? row.offset : UINT64_MAX;
+    wanted = shows_all ? 0 : wanted;
+    if (wanted > *from) {
+        count_range(text, i_profile, *from, wanted, sl_weights_remove);
+    } else if (wanted < *from) {
+        count_range(text, i_profile, wanted, *from, sl_weights_add);
+    }
+    *from = wanted;
+}
+
 static sluice_status open_weights(sl_text *text, const sluice_config *config)
 {
-    sluice_profile only = config->duplicate.text_profile;
     for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
-        bool wanted = sl_text_settings_of(config, (sluice_profile)i).weighted &&
-                      (only == SLUICE_PROFILE_AUTO || only == (sluice_profile)i);
-        if (wanted) {
+        if (is_weighted(config, i)) {
             SLUICE_TRY(sl_weights_open(&text->weights[i]));
             sl_rows_watch(text->index.rows, uncount, text);
         }
@@ -297,6 +346,7 @@ static uint32_t score_of(text_probe *search, const sl_row *row)
         return n >= search->banding->n_least ? n : 0;
     }
     if (search->all == 0) {
+        slide(search->text, search->sample->features.profile, &search->horizon);
         search->all = sl_weights_of(weights, sketch, search->weight);
     }
     uint32_t sum = search->text->weighted_agreement(row->payload, sketch, search->weight);
@@ -405,8 +455,11 @@ void sl_text_insert(sl_text *text, const sluice_sample *sample)
                   .id = sample->id,
                   .source = sample->source};
     uint32_t place = sl_rows_append(text->index.rows, &row);
-    if (text->weights[features->profile] != NULL) {
-        sl_weights_add(text->weights[features->profile], sample->offset, features->sketch);
+    sl_weights *weights = text->weights[features->profile];
+    if (weights != NULL) {
+        sl_weights_add(weights, sample->offset, features->sketch);
+        uint64_t *from = sl_weights_from(weights);
+        *from = sample->offset < *from ? sample->offset : *from;
     }
     enter(text, features->profile, features->sketch, place);
 }

@@ -22,7 +22,7 @@
 #define PRIOR 256u /* sketches that share nothing, counted before the first */
 
 struct sl_weights {
-    uint64_t n_counted;
+    uint64_t n_counted, from;
     uint32_t cells[SLUICE_SKETCH_COORDINATES][256];
 };
 
@@ -79,7 +79,8 @@ uint32_t sl_weights_of(const sl_weights *weights, const uint8_t *sketch,
 {
     uint32_t all = logarithm(weights->n_counted + PRIOR), sum = 0;
     for (uint32_t i = 0; i < SLUICE_SKETCH_COORDINATES; i++) {
-        uint32_t own = logarithm((uint64_t)weights->cells[i][sketch[i]] + 1);
+        uint32_t n = weights->cells[i][sketch[i]];
+        uint32_t own = logarithm(n > 0 ? n : 1);
         uint32_t rarity = own > all ? 0 : all - own > 128 ? 128 : all - own;
         weight[i] = (uint8_t)(rarity * rarity / 256);
         sum += weight[i];
@@ -89,6 +90,11 @@ uint32_t sl_weights_of(const sl_weights *weights, const uint8_t *sketch,
         sum = SLUICE_SKETCH_COORDINATES * SL_WEIGHTS_MOST;
     }
     return sum;
+}
+
+uint64_t *sl_weights_from(sl_weights *weights)
+{
+    return &weights->from;
 }
 
 uint64_t sl_weights_counted(const sl_weights *weights)

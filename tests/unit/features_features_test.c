@@ -239,9 +239,9 @@ static void test_longest_text_of_one_repeated_word_equals_two_of_it(void **state
         memcpy(text + 2 * i, "a ", 2);
     }
     sluice_sample many = make_bytes(*state, "", text, 2 * n);
-    sluice_sample three = make(*state, "a a a");
-    assert_int_equal(many.features.n_shingles, n - 2);
-    assert_int_equal(n_equal(&many, &three), SLUICE_SKETCH_COORDINATES);
+    sluice_sample two = make(*state, "a a"); /* shorter than its shingles: one of two words */
+    assert_int_equal(many.features.n_shingles, n - 1); /* pages: pairs of words */
+    assert_int_equal(n_equal(&many, &two), SLUICE_SKETCH_COORDINATES);
     free(text);
 }
 

@@ -1,11 +1,13 @@
 /* durable.c - the durable form of what the duplicate stage remembers of one sample.
  *
- *   | version 3 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v, source
- * | | raw hash 16, if has RAW | normal hash 16, if has NORMAL | profile 1, sketch 128, trace 16, if
- * has SKETCH | | signature 64, colours 32, if has IMAGE | oldest offset v, of exact, text, image |
+ *   | version 2 or 3 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v,
+ * source | | raw hash 16, if has RAW | normal hash 16, if has NORMAL | profile 1, sketch 128, if
+ * has SKETCH, trace 16, in version 3 | | signature 64, colours 32, if has IMAGE | oldest offset v,
+ * of exact, text, image |
  *
  *   v = varint; integers are little-endian. About 185 bytes and the names for a text,
- *   140 for an image. Version 2 has no traces, version 1 no images and no oldest offset of theirs.
+ *   140 for an image. Version 2 has no trace, version 1 no images and no oldest
+ *   offset of theirs either.
  *
  * Why strict: a row comes back from a disk. What is not exactly a row is refused as a whole, so a
  * damaged one can hide samples and never makes a false duplicate of one.
@@ -15,9 +17,9 @@
 
 #include "bytes.h"
 
-#define VERSION       3
-#define VERSION_PLAIN 2 /* before traces */
-#define VERSION_TEXT  1 /* before images */
+#define VERSION       3 /* with a trace: written where there is one */
+#define VERSION_PLAIN 2
+#define VERSION_TEXT  1 /* before images: never written                */
 #define HAS_TEXT      (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
 #define HAS_ALL       (HAS_TEXT | SLUICE_HAS_IMAGE)
 
@@ -33,11 +35,18 @@ static sluice_status write_hash(const uint64_t *hash, sluice_bytes *out)
     return sl_bytes_put_u64(out, hash[1]);
 }
 
+static bool has_trace(const sluice_features *features)
+{
+    static const uint8_t none[SLUICE_TRACE_BYTES];
+    return (features->has & SLUICE_HAS_SKETCH) != 0 &&
+           memcmp(features->trace, none, sizeof none) != 0;
+}
+
 static sluice_status write_fields(const sluice_sample *sample, const sl_durable_from *from,
                                   sluice_bytes *out)
 {
     const sluice_features *features = &sample->features;
-    SLUICE_TRY(sl_bytes_put_u8(out, VERSION));
+    SLUICE_TRY(sl_bytes_put_u8(out, has_trace(features) ? VERSION : VERSION_PLAIN));
     SLUICE_TRY(sl_bytes_put_u8(out, features->has & HAS_ALL));
     SLUICE_TRY(sl_bytes_put_varint(out, sample->offset));
     SLUICE_TRY(sl_bytes_put_u64(out, (uint64_t)sample->arrived_us));
@@ -53,6 +62,8 @@ static sluice_status write_fields(const sluice_sample *sample, const sl_durable_
     if (features->has & SLUICE_HAS_SKETCH) {
         SLUICE_TRY(sl_bytes_put_u8(out, features->profile));
         SLUICE_TRY(sl_bytes_append(out, features->sketch, sizeof features->sketch));
+    }
+    if (has_trace(features)) {
         SLUICE_TRY(sl_bytes_append(out, features->trace, sizeof features->trace));
     }
     if (features->has & SLUICE_HAS_IMAGE) {
@@ -96,7 +107,7 @@ static void read_features(sl_reader *reader, uint8_t version, sluice_features *f
         if (sketch.size == sizeof features->sketch) {
             memcpy(features->sketch, sketch.data, sketch.size);
         }
-        if (version >= VERSION) {
+        if (version == VERSION) {
             sluice_span trace = sl_reader_span(reader, sizeof features->trace);
             if (trace.size == sizeof features->trace) {
                 memcpy(features->trace, trace.data, trace.size);
@@ -164,7 +175,7 @@ sluice_status sl_durable_read(sluice_span row, sluice_sample *sample, sl_durable
     from->exact = sl_reader_varint(&reader);
     from->text = sl_reader_varint(&reader);
     from->image = version >= VERSION_PLAIN ? sl_reader_varint(&reader) : 0;
-    bool known = version == VERSION || version == VERSION_PLAIN ||
+    bool known = (version == VERSION && has_trace(&sample->features)) || version == VERSION_PLAIN ||
                  (version == VERSION_TEXT && (sample->features.has & ~HAS_TEXT) == 0);
     if (!known || reader.bad || reader.at != reader.end || i_producer > UINT32_MAX ||
         !is_row(sample)) {

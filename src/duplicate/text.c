@@ -70,20 +70,20 @@ typedef struct text_probe {
     seen_row seen[BANDS_MAX * SL_TABLE_SLOTS];
 } text_probe;
 
-/* Keys a row to plan for: those of the profile, or the middle between the profiles where each
- * sample has its own; a stream of the profile with the most alone loses its oldest rows sooner. */
+/* Keys a row to plan for: those of the profile, or the middle between `news` and the most where
+ * each sample has its own; a stream of the profile with the most alone loses its oldest rows
+ * sooner. */
 static uint32_t keys_to_plan(const sluice_config *config)
 {
     if (config->duplicate.text_profile != SLUICE_PROFILE_AUTO) {
         return sl_text_settings_of(config, config->duplicate.text_profile).n_bands;
     }
-    uint32_t least = UINT32_MAX, most = 0;
+    uint32_t strict = sl_text_settings_of(config, SLUICE_PROFILE_NEWS).n_bands, most = 0;
     for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
         uint32_t n_bands = sl_text_settings_of(config, (sluice_profile)i).n_bands;
-        least = n_bands < least ? n_bands : least;
         most = n_bands > most ? n_bands : most;
     }
-    return (least + most + 1) / 2;
+    return (strict + most + 1) / 2;
 }
 
 /* Where samples have one profile, the others cost nothing. */

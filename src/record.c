@@ -40,6 +40,8 @@ typedef struct record {
     float similarity;
     sluice_method method;
     sluice_differs differs;
+    float contained; /* 0: absent */
+    sluice_span contained_in;
     sluice_scores scores;
 } record;
 
@@ -84,6 +86,8 @@ static record record_of_sample(const sluice_sample *sample)
         .similarity = without_sign_of_zero(match->similarity),
         .method = match->method,
         .differs = match->differs,
+        .contained = refused || match->redelivered ? 0 : match->contained,
+        .contained_in = match->contained_in,
         .scores = refused || match->redelivered ? (sluice_scores){.n_toward = 0} : sample->scores,
     };
 }
@@ -109,6 +113,10 @@ static bool record_of_unpacked(const annotation *from, const sl_sample_fields *f
         out->similarity = from->duplicate->similarity;
         out->method = (sluice_method)from->duplicate->method;
         out->differs = (sluice_differs)from->duplicate->differs;
+    }
+    if (from->contained != NULL) {
+        out->contained = from->contained->share;
+        out->contained_in = sl_span_of(from->contained->of);
     }
     sl_record_influence_unpack(from->influence, &out->scores);
     int decision = (int)from->decision - 1;
@@ -145,7 +153,9 @@ sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out)
     char of_source[SLUICE_LIMIT_SOURCE_BYTES + 1];
     record from = record_of_sample(sample);
     annotation packed = SLUICE__V1__ANNOTATION__INIT;
+    char in[SLUICE_LIMIT_ID_BYTES + 1];
     Sluice__V1__Duplicate duplicate = SLUICE__V1__DUPLICATE__INIT;
+    Sluice__V1__Contained contained = SLUICE__V1__CONTAINED__INIT;
     sl_record_influence influence;
     if (from.has_offset) {
         packed.offset_or_null_case = SLUICE__V1__ANNOTATION__OFFSET_OR_NULL_OFFSET;
@@ -162,6 +172,11 @@ sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out)
         duplicate.method = (Sluice__V1__Duplicate__Method)from.method;
         duplicate.differs = (Sluice__V1__Duplicate__Differs)from.differs;
         packed.duplicate = &duplicate;
+    }
+    if (from.contained > 0) {
+        contained.of = name_in(in, from.contained_in);
+        contained.share = from.contained;
+        packed.contained = &contained;
     }
     packed.influence = sl_record_influence_pack(&from.scores, &influence);
     return sl_annotate(&packed, out);
@@ -224,6 +239,12 @@ static sluice_status put_record(sluice_bytes *out, const record *from)
     SLUICE_TRY(sl_json_put_float(out, from->weight));
     SLUICE_TRY(sl_json_put_text(out, ", \"duplicate\": "));
     SLUICE_TRY(put_duplicate(out, from));
+    if (from->contained > 0) {
+        SLUICE_TRY(sl_json_put_text(out, ", \"contained\": "));
+        SLUICE_TRY(sl_json_put_float(out, from->contained));
+        SLUICE_TRY(sl_json_put_text(out, ", \"contained_in\": "));
+        SLUICE_TRY(sl_json_put_string(out, from->contained_in));
+    }
     SLUICE_TRY(sl_json_put_text(out, ", \"influence\": "));
     SLUICE_TRY(sl_record_influence_json(&from->scores, out));
     return sl_json_put_text(out, "}");
@@ -412,6 +433,8 @@ sluice_status sl_record_sample_of_wire(sluice_span annotated_sample, sluice_aren
         .match = {.method = from.method,
                   .similarity = from.similarity,
                   .differs = from.differs,
+                  .contained = from.contained,
+                  .contained_in = from.contained_in,
                   .of_offset = from.has_duplicate ? UINT64_MAX : 0,
                   .of_id = from.of,
                   .of_source = from.of_source},

@@ -19,6 +19,7 @@
 #define SLUICE_LIMIT_BATCH_SAMPLES 4096        /* one wire message                              */
 #define SLUICE_LIMIT_REASONS       8           /* a verdict                                     */
 #define SLUICE_SKETCH_COORDINATES  128         /* bytes of a set sketch                         */
+#define SLUICE_BOTTOM_HASHES       128         /* smallest of a text, to find what contains it  */
 #define SLUICE_TRACE_BYTES         16          /* in what a text differs from one alike     */
 #define SLUICE_IMAGE_BITS          495         /* of an image signature                         */
 #define SLUICE_IMAGE_BYTES         64          /* that hold them                                */
@@ -43,10 +44,11 @@ typedef struct sluice_arena sluice_arena;
 
 /* Which features a sample has; a method answers only where its feature is there. */
 enum {
-    SLUICE_HAS_RAW = 1,    /* raw_hash                                                    */
-    SLUICE_HAS_NORMAL = 2, /* normal_hash: the payload is text, not empty once normalized */
-    SLUICE_HAS_SKETCH = 4, /* sketch, profile, n_shingles                                 */
-    SLUICE_HAS_IMAGE = 8   /* image_signature, image_colours, image_quality               */
+    SLUICE_HAS_RAW = 1,     /* raw_hash                                                    */
+    SLUICE_HAS_NORMAL = 2,  /* normal_hash: the payload is text, not empty once normalized */
+    SLUICE_HAS_SKETCH = 4,  /* sketch, profile, n_shingles                                 */
+    SLUICE_HAS_BOTTOM = 16, /* bottom, n_bottom: only where containment is asked for      */
+    SLUICE_HAS_IMAGE = 8    /* image_signature, image_colours, image_quality               */
 };
 
 typedef enum sluice_profile {
@@ -85,6 +87,9 @@ typedef struct sluice_features {
     int8_t image_colours[SLUICE_IMAGE_COLOURS];  /* mean chroma of 4 x 4 cells                    */
     uint8_t image_quality; /* 0..100: how far the signature is above noise                        */
     uint8_t image_state;   /* sluice_image_state                                                  */
+    uint32_t n_bottom;
+    uint32_t bottom[SLUICE_BOTTOM_HASHES]; /* smallest hashes of its word 3-grams, ascending;
+                                            * last, undefined from n_bottom on              */
 } sluice_features;
 
 /* Views as unit rows, float32, row-major [n_views][dim]; view 0 is the anchor. */
@@ -140,6 +145,8 @@ typedef struct sluice_match {
     float similarity;       /* the method's own unit: estimated Jaccard; 1 for exact         */
     sluice_differs differs; /* text only                                                 */
     uint64_t of_offset;     /* the kept sample that represents this one                      */
+    float contained; /* share of this text that `contained_in` has; 0 = not found or not asked   */
+    sluice_span contained_in;     /* id, in the batch's arena                                     */
     sluice_span of_id, of_source; /* in the batch's arena                                         */
 } sluice_match;
 

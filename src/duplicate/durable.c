@@ -2,8 +2,8 @@
  *
  *   | version 2 or 3 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v,
  * source | | raw hash 16, if has RAW | normal hash 16, if has NORMAL | profile 1, sketch 128, if
- * has SKETCH, trace 16, in version 3 | | signature 64, colours 32, if has IMAGE | oldest offset v,
- * of exact, text, image |
+ * has SKETCH, trace 16, in version 3 | | n 1, hashes 4 n, if has BOTTOM | signature 64, colours 32,
+ * if has IMAGE | oldest offset v, of exact, text, image |
  *
  *   v = varint; integers are little-endian. About 185 bytes and the names for a text,
  *   140 for an image. Version 2 has no trace, version 1 no images and no oldest
@@ -21,7 +21,7 @@
 #define VERSION_PLAIN 2
 #define VERSION_TEXT  1 /* before images: never written                */
 #define HAS_TEXT      (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
-#define HAS_ALL       (HAS_TEXT | SLUICE_HAS_IMAGE)
+#define HAS_ALL       (HAS_TEXT | SLUICE_HAS_IMAGE | SLUICE_HAS_BOTTOM)
 
 static sluice_status write_span(sluice_span span, sluice_bytes *out)
 {
@@ -66,6 +66,11 @@ static sluice_status write_fields(const sluice_sample *sample, const sl_durable_
     if (has_trace(features)) {
         SLUICE_TRY(sl_bytes_append(out, features->trace, sizeof features->trace));
     }
+    if (features->has & SLUICE_HAS_BOTTOM) {
+        SLUICE_TRY(sl_bytes_put_u8(out, (uint8_t)features->n_bottom));
+        SLUICE_TRY(sl_bytes_append(out, features->bottom,
+                                   features->n_bottom * sizeof features->bottom[0]));
+    }
     if (features->has & SLUICE_HAS_IMAGE) {
         SLUICE_TRY(
             sl_bytes_append(out, features->image_signature, sizeof features->image_signature));
@@ -93,6 +98,23 @@ static void read_hash(sl_reader *reader, uint64_t *hash)
     hash[1] = sl_reader_u64(reader);
 }
 
+static void read_bottom(sl_reader *reader, sluice_features *features)
+{
+    uint8_t n = sl_reader_u8(reader);
+    if (n == 0 || n > SLUICE_BOTTOM_HASHES) {
+        reader->bad = true;
+        return;
+    }
+    sluice_span bottom = sl_reader_span(reader, n * sizeof features->bottom[0]);
+    if (bottom.size == n * sizeof features->bottom[0]) {
+        memcpy(features->bottom, bottom.data, bottom.size);
+        features->n_bottom = n;
+    }
+    for (uint32_t i = 1; i < features->n_bottom; i++) {
+        reader->bad |= features->bottom[i - 1] >= features->bottom[i];
+    }
+}
+
 static void read_features(sl_reader *reader, uint8_t version, sluice_features *features)
 {
     if (features->has & SLUICE_HAS_RAW) {
@@ -113,6 +135,9 @@ static void read_features(sl_reader *reader, uint8_t version, sluice_features *f
                 memcpy(features->trace, trace.data, trace.size);
             }
         }
+    }
+    if (features->has & SLUICE_HAS_BOTTOM) {
+        read_bottom(reader, features);
     }
     if (features->has & SLUICE_HAS_IMAGE) {
         sluice_span signature = sl_reader_span(reader, SLUICE_IMAGE_BYTES);

@@ -9,8 +9,8 @@
  *                        v
  *                      n = agreeing coordinates of all 128 -> similarity >= threshold
  *
- *   payload of a row  | sketch 128 | low half of the normal hash 8 | trace 16 |   kind = profile,
- * HAS_NORMAL
+ *   payload of a row  | sketch 128 | low half of the normal hash 8 | trace 16 | if asked: 64
+ * smallest hashes |   kind = profile, HAS_NORMAL
  *
  * Why bands: P(candidate | Jaccard s) = 1 - (1 - s^r)^b; b = 16, r = 8 puts the knee near s = 0.7.
  * Why every candidate is verified: unverified bands are ruinous at low thresholds, and the verdict
@@ -21,6 +21,7 @@
 #include "text.h"
 
 #include "duplicate/agreement.h"
+#include "duplicate/contain.h"
 #include "duplicate/weights.h"
 #include "features/features.h"
 #include "features/trace.h"
@@ -30,7 +31,8 @@
 
 #define NORMAL_BYTES   8
 #define TRACE_AT       (SLUICE_SKETCH_COORDINATES + NORMAL_BYTES)
-#define PAYLOAD_BYTES  (TRACE_AT + SLUICE_TRACE_BYTES)
+#define CONTAIN_AT     (TRACE_AT + SLUICE_TRACE_BYTES)
+#define PAYLOAD_MOST   (CONTAIN_AT + SL_CONTAIN_BYTES)
 #define BANDS_MAX      SLUICE_SKETCH_COORDINATES
 #define ROWS_AHEAD     8 /* between prefetch and insert where the table is filled again */
 #define BAND_BYTES_MAX sizeof(uint64_t)
@@ -50,6 +52,7 @@ struct sl_text {
     sl_agreement *agreement;
     sl_agreement_weighted *weighted_agreement;
     band_settings bandings[SLUICE_N_PROFILES];
+    float containment; /* share from which a text is contained; 0 = rows do not hold it */
     sl_weights *weights[SLUICE_N_PROFILES]; /* NULL: every coordinate counts the same */
 };
 
@@ -106,11 +109,13 @@ static uint64_t count_weights(const sluice_config *config)
 sl_index_options sl_text_index_options(const sluice_config *config)
 {
     uint64_t memory = config->duplicate.text_memory;
+    bool contains = config->duplicate.text_containment > 0;
     uint64_t own = sizeof(sl_text), weights = count_weights(config) * SL_WEIGHTS_BYTES;
     own += memory > 2 * weights ? weights : 0; /* on top of budgets that it would eat up */
     return (sl_index_options){.memory_bytes = memory > own ? memory - own : 0,
-                              .payload_bytes = PAYLOAD_BYTES,
-                              .n_keys = keys_to_plan(config)};
+                              .payload_bytes = contains ? PAYLOAD_MOST : CONTAIN_AT,
+                              .n_keys =
+                                  keys_to_plan(config) + (contains ? SLUICE_BOTTOM_HASHES : 0)};
 }
 
 static band_settings banding_of(const sluice_config *config, sluice_profile name)
@@ -196,6 +201,7 @@ sluice_status sl_text_open(const sluice_config *config, sl_text **out, sluice_me
     }
     text->window = (sl_window){config->duplicate.window_samples, config->duplicate.window_age_us};
     text->agreement = sl_agreement_best();
+    text->containment = (float)config->duplicate.text_containment;
     text->weighted_agreement = sl_agreement_weighted_best();
     for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
         text->bandings[i] = banding_of(config, (sluice_profile)i);
@@ -276,13 +282,16 @@ void sl_text_prefetch(const sl_text *text, const sluice_sample *sample)
     }
 }
 
-static void enter(const sl_text *text, uint32_t i_profile, const uint8_t *sketch, uint32_t place)
+static void enter(const sl_text *text, uint32_t i_profile, const uint8_t *payload, uint32_t place)
 {
     uint64_t keys[BANDS_MAX];
     const band_settings *banding = &text->bandings[i_profile];
-    make_keys(banding, sketch, i_profile, keys);
+    make_keys(banding, payload, i_profile, keys);
     for (uint32_t i = 0; i < banding->n_bands; i++) {
         sl_table_insert(text->index.table, keys[i], place);
+    }
+    if (text->containment > 0) {
+        sl_contain_enter(text->index.table, payload + CONTAIN_AT, place);
     }
 }
 
@@ -385,13 +394,23 @@ static void hit(text_probe *search, const sl_row *row, uint32_t place, uint32_t 
     }
 }
 
-/* A stale slot may hold a place twice. */
+static bool among(const uint32_t *places, uint32_t n, uint32_t place)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < n; i++) {
+        found |= places[i] == place;
+    }
+    return found;
+}
+
+/* Each row once: a stale slot may name the place of a row that has a slot of its own. */
 static uint32_t live_rows(const text_probe *search, uint32_t i_band, uint32_t *places,
                           uint32_t n_places, sl_row *rows)
 {
     uint32_t n = 0;
     for (uint32_t i = 0; i < n_places; i++) {
-        if (sl_rows_at(search->text->index.rows, places[i], &rows[n]) &&
+        if (!among(places, n, places[i]) &&
+            sl_rows_at(search->text->index.rows, places[i], &rows[n]) &&
             shares_band(search->banding, search->sample, &rows[n], i_band)) {
             places[n++] = places[i];
         }
@@ -423,6 +442,10 @@ bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_matc
         }
     }
     if (search.best.offset == UINT64_MAX) {
+        if (text->containment > 0) {
+            sl_contain_probe(&text->index, CONTAIN_AT, &search.horizon, sample, text->containment,
+                             match);
+        }
         return false;
     }
     *match = (sluice_match){
@@ -443,10 +466,11 @@ void sl_text_insert(sl_text *text, const sluice_sample *sample)
     close_gaps(text);
     const sluice_features *features = &sample->features;
     bool has_normal = (features->has & SLUICE_HAS_NORMAL) != 0;
-    uint8_t payload[PAYLOAD_BYTES];
+    uint8_t payload[PAYLOAD_MOST];
     memcpy(payload, features->sketch, SLUICE_SKETCH_COORDINATES);
     memcpy(payload + SLUICE_SKETCH_COORDINATES, &features->normal_hash[0], NORMAL_BYTES);
     memcpy(payload + TRACE_AT, features->trace, SLUICE_TRACE_BYTES);
+    sl_contain_write(features, payload + CONTAIN_AT);
     sl_row row = {.offset = sample->offset,
                   .arrived_us = sample->arrived_us,
                   .i_producer = sample->i_producer,
@@ -461,7 +485,7 @@ void sl_text_insert(sl_text *text, const sluice_sample *sample)
         uint64_t *from = sl_weights_from(weights);
         *from = sample->offset < *from ? sample->offset : *from;
     }
-    enter(text, features->profile, features->sketch, place);
+    enter(text, features->profile, payload, place);
 }
 
 void sl_text_evict(sl_text *text, uint64_t below_offset)

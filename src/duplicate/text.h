@@ -15,7 +15,7 @@ sl_index_options sl_text_index_options(const sluice_config *config);
 void sl_text_prefetch(const sl_text *text, const sluice_sample *sample);
 
 /* Highest similarity at or above the profile's threshold, then smallest offset. False: nothing
- * found, `match` is untouched. */
+ * found, and `match` untouched but for what contains the sample, where that is asked for. */
 bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_match *match);
 void sl_text_insert(sl_text *text, const sluice_sample *sample); /* if it has a sketch */
 void sl_text_evict(sl_text *text, uint64_t below_offset);

@@ -465,6 +465,7 @@ static void test_config_state_lines_are_sorted_and_plain(void **state)
                                             "duplicate.image.min_quality: 50\n"
                                             "duplicate.image.profile: copies\n"
                                             "duplicate.image.threshold: auto\n"
+                                            "duplicate.text.containment: auto\n"
                                             "duplicate.text.fold_chinese: auto\n"
                                             "duplicate.text.memory: 536870912\n"
                                             "duplicate.text.profile: auto\n"

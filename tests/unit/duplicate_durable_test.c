@@ -62,6 +62,11 @@ static void assert_round_trip(const sluice_sample *sample)
         assert_memory_equal(back.features.sketch, sample->features.sketch, 128);
         assert_memory_equal(back.features.trace, sample->features.trace, SLUICE_TRACE_BYTES);
     }
+    if (sample->features.has & SLUICE_HAS_BOTTOM) {
+        assert_int_equal(back.features.n_bottom, sample->features.n_bottom);
+        assert_memory_equal(back.features.bottom, sample->features.bottom,
+                            4 * back.features.n_bottom);
+    }
     if (sample->features.has & SLUICE_HAS_IMAGE) {
         assert_memory_equal(back.features.image_signature, sample->features.image_signature, 64);
         assert_memory_equal(back.features.image_colours, sample->features.image_colours, 32);
@@ -77,13 +82,17 @@ static void assert_round_trip(const sluice_sample *sample)
 static void test_durable_rows_come_back_and_no_part_of_them(void **state)
 {
     (void)state;
-    for (uint8_t has = 1; has < 16; has++) {
+    for (uint8_t has = 1; has < 32; has++) {
         sluice_sample sample = make_sample(12345, 7, "an id", "a source");
         sluice_sample image = make_image_sample(12345, 7, "an id", "a source");
         memcpy(sample.features.image_signature, image.features.image_signature, 64);
         memset(sample.features.trace, 0x5a, sizeof sample.features.trace);
         memset(sample.features.image_colours, 0x85, sizeof sample.features.image_colours);
         sample.features.has = has;
+        sample.features.n_bottom = 1U + has % 3U * 60;
+        for (uint32_t i = 0; i < sample.features.n_bottom; i++) {
+            sample.features.bottom[i] = 7 * i + 1;
+        }
         assert_round_trip(&sample);
     }
 }
@@ -149,7 +158,21 @@ static void test_durable_hostile_fields_are_refused(void **state)
     row.data[0]++; /* version 3, but the trace is not there */
     assert_refused(&row, row.size);
     row.data[0]--;
-    row.data[1] |= 16; /* an unknown feature */
+    row.data[1] |= 32; /* an unknown feature */
+    assert_refused(&row, row.size);
+    good.features.has |= SLUICE_HAS_BOTTOM;
+    for (uint32_t i = 0; i < 2; i++) { /* none, not ascending */
+        good.features.n_bottom = i == 0 ? 0 : 2;
+        good.features.bottom[0] = good.features.bottom[1] = 5;
+        write(&good, &row);
+        assert_refused(&row, row.size);
+    }
+    good.features.n_bottom = SLUICE_BOTTOM_HASHES;
+    for (uint32_t i = 0; i < SLUICE_BOTTOM_HASHES; i++) {
+        good.features.bottom[i] = i;
+    }
+    write(&good, &row);
+    row.data[row.size - 6 - 4 * SLUICE_BOTTOM_HASHES - 1]++; /* one more than there may be */
     assert_refused(&row, row.size);
     sluice_sample image = make_image_sample(1, 7, "id", "source");
     image.features.image_signature[SLUICE_IMAGE_BYTES - 3] = 0x80; /* a bit beyond the last */

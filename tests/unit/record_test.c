@@ -335,6 +335,25 @@ static void test_json_says_in_what_the_match_differs_only_if_it_does(void **stat
     }
 }
 
+static void test_json_says_what_contains_the_sample_only_if_something_does(void **state)
+{
+    (void)state;
+    sluice_sample sample = second_hop();
+    sluice_bytes out = {0};
+    wire_check(sl_record_json(&sample, &out));
+    wire_check(sl_bytes_put_u8(&out, 0));
+    assert_null(strstr((char *)out.data, "contained"));
+    out.size = 0;
+    sample.match.contained = 0.875f;
+    sample.match.contained_in = sl_span_of("long");
+    wire_check(sl_record_json(&sample, &out));
+    wire_check(sl_bytes_put_u8(&out, 0));
+    assert_non_null(strstr((char *)out.data, ", \"contained\": 0.875, \"contained_in\": \"long\", "
+                                             "\"influence\": "));
+    assert_survives_the_wire(&sample);
+    sl_bytes_fini(&out);
+}
+
 static void test_json_every_shortest_number_reads_back(void **state)
 {
     (void)state;
@@ -568,6 +587,7 @@ int main(void)
         cmocka_unit_test(test_json_id_of_a_refused_sample_is_cut_to_its_limit),
         cmocka_unit_test(test_json_numbers_are_the_shortest_that_read_back),
         cmocka_unit_test(test_json_says_in_what_the_match_differs_only_if_it_does),
+        cmocka_unit_test(test_json_says_what_contains_the_sample_only_if_something_does),
         cmocka_unit_test(test_json_every_shortest_number_reads_back),
         cmocka_unit_test(test_json_of_wire_without_annotation_or_damaged_changes_nothing),
         cmocka_unit_test(test_sample_of_wire_is_the_sample_that_was_judged),

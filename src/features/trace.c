@@ -142,7 +142,7 @@ void sl_trace_make(const sl_word_list *list, const sl_units *units, sl_kernel ke
 
 static uint32_t part_at(const uint8_t *parts, uint32_t i)
 {
-    return parts[i / 2] >> (i % 2 * 4) & 15u;
+    return (uint32_t)parts[i / 2] >> (i % 2 * 4) & 15u;
 }
 
 static uint32_t count_parts(const uint8_t *parts)

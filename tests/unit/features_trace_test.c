@@ -142,9 +142,25 @@ static void test_trace_of_every_length_and_slot(void **state)
         }
     }
     assert_true(n_wrong * 100 <= n_all * 20); /* 1 in 15 is not seen, and either of them will do */
+    make_text(a, 144, SIZE_MAX, SIZE_MAX);    /* parts of 12 units: the differences touch four */
+    make_text(b, 144, 20, 50);
+    assert_int_equal(differs(fixture, a, b), SLUICE_DIFFERS_NONE);
     make_text(a, SL_TRACE_UNITS_MAX + 1, SIZE_MAX, SIZE_MAX); /* no trace: nothing is said */
     make_text(b, SL_TRACE_UNITS_MAX + 1, 5, SIZE_MAX);
     assert_int_equal(differs(fixture, a, b), SLUICE_DIFFERS_NONE);
+}
+
+static void test_trace_finds_a_number_at_every_place(void **state)
+{
+    trace_fixture *fixture = *state;
+    static char a[3 * SL_TRACE_UNITS_MAX + 1], b[sizeof a]; /* 21 units a block of 64 bytes */
+    for (size_t at = 0; at < SL_TRACE_UNITS_MAX; at++) {
+        for (size_t i = 0; i < SL_TRACE_UNITS_MAX; i++) {
+            memcpy(a + 3 * i, i == at ? "7x " : "ab ", 4);
+            memcpy(b + 3 * i, i == at ? "8x " : "ab ", 4);
+        }
+        assert_int_equal(differs(fixture, a, b), SLUICE_DIFFERS_NUMBERS);
+    }
 }
 
 static void test_trace_of_other_units(void **state)
@@ -166,6 +182,7 @@ int main(void)
         cmocka_unit_test(test_trace_slot_of_one_run),
         cmocka_unit_test(test_trace_none_for_nothing_and_for_more),
         cmocka_unit_test(test_trace_of_every_length_and_slot),
+        cmocka_unit_test(test_trace_finds_a_number_at_every_place),
         cmocka_unit_test(test_trace_of_other_units),
     };
     return cmocka_run_group_tests(tests, open_fixture, close_fixture);

@@ -153,11 +153,14 @@ static void test_trace_of_every_length_and_slot(void **state)
 static void test_trace_finds_a_number_at_every_place(void **state)
 {
     trace_fixture *fixture = *state;
-    static char a[3 * SL_TRACE_UNITS_MAX + 1], b[sizeof a]; /* 21 units a block of 64 bytes */
-    for (size_t at = 0; at < SL_TRACE_UNITS_MAX; at++) {
-        for (size_t i = 0; i < SL_TRACE_UNITS_MAX; i++) {
-            memcpy(a + 3 * i, i == at ? "7x " : "ab ", 4);
-            memcpy(b + 3 * i, i == at ? "8x " : "ab ", 4);
+    /* 21 units a block of 64 bytes, but for the first, which is long. */
+    static char a[3 * SL_TRACE_UNITS_MAX + 32], b[sizeof a];
+    static const char first[] = "thefirstwordislong ";
+    for (size_t at = 1; at < SL_TRACE_UNITS_MAX; at++) {
+        char *in_a = stpcpy(a, first), *in_b = stpcpy(b, first);
+        for (size_t i = 1; i < SL_TRACE_UNITS_MAX; i++) {
+            in_a = stpcpy(in_a, i == at ? "7x " : "ab ");
+            in_b = stpcpy(in_b, i == at ? "8x " : "ab ");
         }
         assert_int_equal(differs(fixture, a, b), SLUICE_DIFFERS_NUMBERS);
     }

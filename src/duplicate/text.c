@@ -52,6 +52,7 @@ struct sl_text {
     sl_agreement *agreement;
     sl_agreement_weighted *weighted_agreement;
     band_settings bandings[SLUICE_N_PROFILES];
+    uint64_t *n_hot;   /* hot bands met by probes, which change nothing else */
     float containment; /* share from which a text is contained; 0 = rows do not hold it */
     sl_weights *weights[SLUICE_N_PROFILES]; /* NULL: every coordinate counts the same */
 };
@@ -212,7 +213,8 @@ sluice_status sl_text_open(const sluice_config *config, sl_text **out, sluice_me
         free(text);
         return status;
     }
-    if (open_weights(text, config) != SLUICE_OK) {
+    text->n_hot = calloc(1, sizeof *text->n_hot);
+    if (text->n_hot == NULL || open_weights(text, config) != SLUICE_OK) {
         sl_text_close(&text);
         return sluice_fail(why, SLUICE_E_NOMEM, "duplicate.text: no memory");
     }
@@ -224,6 +226,7 @@ void sl_text_close(sl_text **text_p)
 {
     if (*text_p != NULL) {
         sl_index_fini(&(*text_p)->index);
+        free((*text_p)->n_hot);
         for (int i = 0; i < SLUICE_N_PROFILES; i++) {
             sl_weights_close(&(*text_p)->weights[i]);
         }
@@ -436,7 +439,9 @@ bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_matc
             continue;
         }
         n_places = live_rows(&search, i, places, n_places, rows);
-        uint32_t hits = n_places == SL_TABLE_SLOTS ? 1 : HITS_ENOUGH;
+        bool hot = n_places == SL_TABLE_SLOTS;
+        *text->n_hot += hot;
+        uint32_t hits = hot ? 1 : HITS_ENOUGH;
         for (uint32_t j = 0; j < n_places; j++) {
             hit(&search, &rows[j], places[j], hits);
         }
@@ -497,6 +502,11 @@ void sl_text_evict(sl_text *text, uint64_t below_offset)
 bool sl_text_forget(sl_text *text, uint64_t offset)
 {
     return sl_index_erase(&text->index, offset);
+}
+
+uint64_t sl_text_hot_bands(const sl_text *text)
+{
+    return *text->n_hot;
 }
 
 const sl_index *sl_text_index(const sl_text *text)

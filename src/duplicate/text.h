@@ -21,6 +21,9 @@ void sl_text_insert(sl_text *text, const sluice_sample *sample); /* if it has a 
 void sl_text_evict(sl_text *text, uint64_t below_offset);
 bool sl_text_forget(sl_text *text, uint64_t offset);
 
+/* Bands met by probes so far whose bucket held nothing but rows that share them: boilerplate. */
+uint64_t sl_text_hot_bands(const sl_text *text);
+
 const sl_index *sl_text_index(const sl_text *text);
 bool sl_text_validate(const sl_text *text, const char **reason);
 

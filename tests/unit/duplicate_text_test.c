@@ -212,6 +212,7 @@ static void test_text_hot_band_names_nobody_alone(void **state)
         float similarity = 0;
         uint64_t found = probe(text, &center, &similarity);
         assert_int_equal(found == UINT64_MAX, n_kept == 10);
+        assert_int_equal(sl_text_hot_bands(text), n_kept == 10);
         sluice_sample second = make_sample(50, 70, "b", "s");
         memcpy(second.features.sketch, center.features.sketch, 16);
         insert(text, &second);

@@ -24,8 +24,8 @@ static const char *const sync_words[] = {"group", "os", NULL};
 static const char *const encoder_words[] = {"upstream", "builtin", "none", NULL};
 static const char *const adapter_words[] = {"step", "fixed", NULL};
 static const char *const tristate_words[] = {"auto", "false", "true", NULL}; /* sluice_tristate */
-static const char *const profile_words[] = {"auto", "news", "prose", "records",
-                                            "code", "cjk",  NULL}; /* sluice_profile */
+static const char *const profile_words[] = {"auto", "news",  "prose", "records", "code",
+                                            "cjk",  "pages", "legal", NULL}; /* sluice_profile */
 static const char *const image_profile_words[] = {"copies", "alike", NULL};
 
 const sl_config_key sl_config_keys[] = {
@@ -86,6 +86,12 @@ const sl_config_key sl_config_keys[] = {
      "auto", NULL, NULL, SL_CONFIG_STATE, "Share of common shingles (Jaccard) of a duplicate."},
     {"duplicate.text.fold_chinese", SL_CONFIG_CHOICE, FIELD(duplicate.text_fold_chinese), NULL,
      NULL, "auto", NULL, tristate_words, SL_CONFIG_STATE, "Compare Traditional as Simplified."},
+    {"duplicate.text.containment", SL_CONFIG_THRESHOLD, FIELD(duplicate.text_containment), "0.3",
+     "1", "auto", NULL, NULL, SL_CONFIG_STATE,
+     "Share of a text that a longer kept one must have to be reported; auto = never looked for."},
+    {"duplicate.text.weights", SL_CONFIG_CHOICE, FIELD(duplicate.text_weights), NULL, NULL, "auto",
+     NULL, tristate_words, SL_CONFIG_STATE,
+     "What the stream is full of counts less (boilerplate)."},
     SECTION("duplicate.image", "Images that look the same."),
     {"duplicate.image.memory", SL_CONFIG_SIZE, FIELD(duplicate.image_memory), "1MiB", "1024GiB",
      "128MiB", NULL, NULL, SL_CONFIG_STATE, "Hard budget; the oldest are forgotten first."},

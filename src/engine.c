@@ -94,9 +94,10 @@ static void copy_reasons(sl_arena *arena, sluice_verdict *verdict)
 /* Names found in the index are lent until the next apply; the batch needs them longer. */
 static void copy_names(sl_arena *arena, sluice_match *match)
 {
-    sl_arena_allow(arena, match->of_id.size + match->of_source.size);
+    sl_arena_allow(arena, match->of_id.size + match->of_source.size + match->contained_in.size);
     bool copied = sl_arena_copy(arena, match->of_id, &match->of_id) &&
-                  sl_arena_copy(arena, match->of_source, &match->of_source);
+                  sl_arena_copy(arena, match->of_source, &match->of_source) &&
+                  sl_arena_copy(arena, match->contained_in, &match->contained_in);
     SLUICE_ASSERT(
         copied); /* no memory: nothing was acknowledged yet, so ending here loses nothing */
 }
@@ -134,7 +135,7 @@ static bool run_sample(sluice_engine *engine, sl_arena *arena, sluice_sample *sa
         sample->match = (sluice_match){.redelivered = true, .of_offset = sample->offset};
         return false;
     }
-    if (sample->match.method != SLUICE_METHOD_NONE) {
+    if (sample->match.method != SLUICE_METHOD_NONE || sample->match.contained > 0) {
         copy_names(arena, &sample->match);
         if (engine->config.duplicate.all_findings) {
             add_also(engine, arena, sample);

@@ -41,6 +41,9 @@ typedef struct record {
     sluice_method method;
     const sluice_finding *also;
     uint32_t n_also;
+    sluice_differs differs;
+    float contained; /* 0: absent */
+    sluice_span contained_in;
     sluice_scores scores;
 } record;
 
@@ -48,10 +51,13 @@ static const char *const decision_names[SLUICE_N_DECISIONS] = {"keep", "flag", "
 static const char *const method_names[SLUICE_N_METHODS] = {NULL, "exact", "text", "image",
                                                            "embedding"};
 
+static const char *const differs_names[SLUICE_N_DIFFERS] = {NULL, "numbers", "slot"};
+
 /* The enums of the wire are ours, but for their zero. */
 _Static_assert(SLUICE__V1__ANNOTATION__DECISION__DECISION_REFUSE == SLUICE_REFUSE + 1, "decision");
 _Static_assert(SLUICE__V1__DUPLICATE__METHOD__METHOD_EMBEDDING == (int)SLUICE_METHOD_EMBEDDING,
                "method");
+_Static_assert(SLUICE__V1__DUPLICATE__DIFFERS__DIFFERS_SLOT == (int)SLUICE_DIFFERS_SLOT, "differs");
 
 /* --- sluice_sample and Annotation to record --- */
 
@@ -83,6 +89,9 @@ static record record_of_sample(const sluice_sample *sample)
         .method = match->method,
         .also = match->also,
         .n_also = match->n_also,
+        .differs = match->differs,
+        .contained = refused || match->redelivered ? 0 : match->contained,
+        .contained_in = match->contained_in,
         .scores = refused || match->redelivered ? (sluice_scores){.n_toward = 0} : sample->scores,
     };
 }
@@ -107,6 +116,11 @@ static bool record_of_unpacked(const annotation *from, const sl_sample_fields *f
         out->of_source = sl_span_of(from->duplicate->of_source);
         out->similarity = from->duplicate->similarity;
         out->method = (sluice_method)from->duplicate->method;
+        out->differs = (sluice_differs)from->duplicate->differs;
+    }
+    if (from->contained != NULL) {
+        out->contained = from->contained->share;
+        out->contained_in = sl_span_of(from->contained->of);
     }
     sl_record_influence_unpack(from->influence, &out->scores);
     int decision = (int)from->decision - 1;
@@ -192,7 +206,9 @@ sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out)
     char of_source[SLUICE_LIMIT_SOURCE_BYTES + 1];
     record from = record_of_sample(sample);
     annotation packed = SLUICE__V1__ANNOTATION__INIT;
+    char in[SLUICE_LIMIT_ID_BYTES + 1];
     Sluice__V1__Duplicate duplicate = SLUICE__V1__DUPLICATE__INIT;
+    Sluice__V1__Contained contained = SLUICE__V1__CONTAINED__INIT;
     sl_record_influence influence;
     if (from.has_offset) {
         packed.offset_or_null_case = SLUICE__V1__ANNOTATION__OFFSET_OR_NULL_OFFSET;
@@ -208,7 +224,13 @@ sluice_status sl_record_annotate(const sluice_sample *sample, sluice_bytes *out)
         duplicate.similarity = from.similarity;
         duplicate.method = (Sluice__V1__Duplicate__Method)from.method;
         pack_also(&from, &also, &duplicate);
+        duplicate.differs = (Sluice__V1__Duplicate__Differs)from.differs;
         packed.duplicate = &duplicate;
+    }
+    if (from.contained > 0) {
+        contained.of = name_in(in, from.contained_in);
+        contained.share = from.contained;
+        packed.contained = &contained;
     }
     packed.influence = sl_record_influence_pack(&from.scores, &influence);
     return sl_annotate(&packed, out);
@@ -240,6 +262,12 @@ static sluice_status put_duplicate(sluice_bytes *out, const record *from)
     SLUICE_TRY(sl_json_put_text(out, "{"));
     SLUICE_TRY(put_finding(
         out, &(sluice_finding){from->method, from->similarity, from->of, from->of_source}));
+    const char *differs =
+        (unsigned)from->differs < SLUICE_N_DIFFERS ? differs_names[from->differs] : NULL;
+    if (differs != NULL) {
+        SLUICE_TRY(sl_json_put_text(out, ", \"differs\": "));
+        SLUICE_TRY(sl_json_put_string(out, sl_span_of(differs)));
+    }
     for (uint32_t i = 0; i < from->n_also; i++) {
         SLUICE_TRY(sl_json_put_text(out, i == 0 ? ", \"also\": [{" : "}, {"));
         SLUICE_TRY(put_finding(out, &from->also[i]));
@@ -277,6 +305,12 @@ static sluice_status put_record(sluice_bytes *out, const record *from)
     SLUICE_TRY(sl_json_put_float(out, from->weight));
     SLUICE_TRY(sl_json_put_text(out, ", \"duplicate\": "));
     SLUICE_TRY(put_duplicate(out, from));
+    if (from->contained > 0) {
+        SLUICE_TRY(sl_json_put_text(out, ", \"contained\": "));
+        SLUICE_TRY(sl_json_put_float(out, from->contained));
+        SLUICE_TRY(sl_json_put_text(out, ", \"contained_in\": "));
+        SLUICE_TRY(sl_json_put_string(out, from->contained_in));
+    }
     SLUICE_TRY(sl_json_put_text(out, ", \"influence\": "));
     SLUICE_TRY(sl_record_influence_json(&from->scores, out));
     return sl_json_put_text(out, "}");
@@ -448,7 +482,8 @@ static sluice_status sample_of_wire(sluice_span annotated_sample, sluice_arena *
         return SLUICE_E_BADSAMPLE;
     }
     SLUICE_TRY(record_of_annotation(fields, arena, &from));
-    if (from.n_reasons > SLUICE_LIMIT_REASONS || (unsigned)from.method >= SLUICE_N_METHODS) {
+    if (from.n_reasons > SLUICE_LIMIT_REASONS || (unsigned)from.method >= SLUICE_N_METHODS ||
+        (unsigned)from.differs >= SLUICE_N_DIFFERS) {
         return SLUICE_E_BADSAMPLE;
     }
     *out = (sluice_sample){
@@ -463,6 +498,9 @@ static sluice_status sample_of_wire(sluice_span annotated_sample, sluice_arena *
         .cost = fields->cost,
         .match = {.method = from.method,
                   .similarity = from.similarity,
+                  .differs = from.differs,
+                  .contained = from.contained,
+                  .contained_in = from.contained_in,
                   .of_offset = from.has_duplicate ? UINT64_MAX : 0,
                   .of_id = from.of,
                   .of_source = from.of_source,

@@ -102,7 +102,9 @@ typedef struct sluice_config {
         sluice_shingle text_shingle;       /* unit 0 = the profile's                     */
         double text_threshold;             /* 0 = the profile's; else (0, 1]             */
         sluice_tristate text_fold_chinese; /* Traditional to Simplified; AUTO = profile's */
-        uint64_t image_memory;             /* bytes                                      */
+        double text_containment;           /* 0 = not asked for; else (0, 1]               */
+        sluice_tristate text_weights; /* what is common counts less; AUTO = the profile's        */
+        uint64_t image_memory;        /* bytes                                      */
         sluice_image_profile image_profile;
         double image_threshold;     /* 0 = the profile's; else share of equal bits (.5, 1] */
         bool image_turns;           /* look for flips and quarter turns too       */

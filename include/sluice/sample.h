@@ -21,6 +21,8 @@
 #define SLUICE_LIMIT_REASONS       8           /* a verdict                                     */
 #define SLUICE_LIMIT_GROUPS        64          /* values of fairness.group_by; beyond: "(other)" */
 #define SLUICE_SKETCH_COORDINATES  128         /* bytes of a set sketch                         */
+#define SLUICE_BOTTOM_HASHES       128         /* smallest of a text, to find what contains it  */
+#define SLUICE_TRACE_BYTES         16          /* in what a text differs from one alike     */
 #define SLUICE_IMAGE_BITS          495         /* of an image signature                         */
 #define SLUICE_IMAGE_BYTES         64          /* that hold them                                */
 #define SLUICE_IMAGE_COLOURS       32          /* bytes of the mean colours of an image         */
@@ -47,10 +49,11 @@ typedef struct sluice_arena sluice_arena;
 
 /* Which features a sample has; a method answers only where its feature is there. */
 enum {
-    SLUICE_HAS_RAW = 1,    /* raw_hash                                                    */
-    SLUICE_HAS_NORMAL = 2, /* normal_hash: the payload is text, not empty once normalized */
-    SLUICE_HAS_SKETCH = 4, /* sketch, profile, n_shingles                                 */
-    SLUICE_HAS_IMAGE = 8   /* image_signature, image_colours, image_quality               */
+    SLUICE_HAS_RAW = 1,     /* raw_hash                                                    */
+    SLUICE_HAS_NORMAL = 2,  /* normal_hash: the payload is text, not empty once normalized */
+    SLUICE_HAS_SKETCH = 4,  /* sketch, profile, n_shingles                                 */
+    SLUICE_HAS_BOTTOM = 32, /* bottom, n_bottom: only where containment is asked for      */
+    SLUICE_HAS_IMAGE = 8    /* image_signature, image_colours, image_quality               */
 };
 
 typedef enum sluice_profile {
@@ -60,6 +63,8 @@ typedef enum sluice_profile {
     SLUICE_PROFILE_RECORDS,
     SLUICE_PROFILE_CODE,
     SLUICE_PROFILE_CJK,
+    SLUICE_PROFILE_PAGES,
+    SLUICE_PROFILE_LEGAL,
     SLUICE_N_PROFILES
 } sluice_profile;
 
@@ -82,10 +87,14 @@ typedef struct sluice_features {
     uint8_t profile;         /* sluice_profile that made the sketch; two profiles never compare   */
     uint32_t n_shingles;     /* distinct or not, as counted by the sketch; information only       */
     uint8_t sketch[SLUICE_SKETCH_COORDINATES]; /* P(coordinate equal) = J + (1 - J) / 256         */
+    uint8_t trace[SLUICE_TRACE_BYTES];         /* zeros: too long for one, or no sketch           */
     uint8_t image_signature[SLUICE_IMAGE_BYTES]; /* similar pictures have most bits in common     */
     int8_t image_colours[SLUICE_IMAGE_COLOURS];  /* mean chroma of 4 x 4 cells                    */
     uint8_t image_quality; /* 0..100: how far the signature is above noise                        */
     uint8_t image_state;   /* sluice_image_state                                                  */
+    uint32_t n_bottom;
+    uint32_t bottom[SLUICE_BOTTOM_HASHES]; /* smallest hashes of its word 3-grams, ascending;
+                                            * last, undefined from n_bottom on              */
 } sluice_features;
 
 /* Views as unit rows, float32, row-major [n_views][dim]; view 0 is the anchor. */
@@ -135,12 +144,22 @@ typedef struct sluice_finding {
     sluice_span of_id, of_source;
 } sluice_finding;
 struct sluice_verdict;
+/* What is all that keeps a text from being its match. */
+typedef enum sluice_differs {
+    SLUICE_DIFFERS_NONE,    /* nothing, more than that, or it cannot be told                      */
+    SLUICE_DIFFERS_NUMBERS, /* numbers, words of number and of order                              */
+    SLUICE_DIFFERS_SLOT,    /* one run of words: another value in the same template               */
+    SLUICE_N_DIFFERS
+} sluice_differs;
 
 typedef struct sluice_match {
-    sluice_method method; /* NONE: nothing found                                           */
-    bool redelivered;     /* exact, and the row has the same producer and id               */
-    float similarity;     /* the method's own unit: estimated Jaccard; 1 for exact         */
-    uint64_t of_offset;   /* the kept sample that represents this one                      */
+    sluice_method method;   /* NONE: nothing found                                           */
+    bool redelivered;       /* exact, and the row has the same producer and id               */
+    float similarity;       /* the method's own unit: estimated Jaccard; 1 for exact         */
+    sluice_differs differs; /* text only                                                 */
+    uint64_t of_offset;     /* the kept sample that represents this one                      */
+    float contained; /* share of this text that `contained_in` has; 0 = not found or not asked   */
+    sluice_span contained_in;     /* id, in the batch's arena                                     */
     sluice_span of_id, of_source; /* in the batch's arena                                         */
     const sluice_finding *also;   /* of the methods behind `method`, in their order; in the arena */
     uint32_t n_also; /* at most SLUICE_LIMIT_ALSO                                     */

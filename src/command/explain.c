@@ -333,8 +333,8 @@ static void read_config(const explain_work *work, sluice_config *config)
  * again. */
 static void print_threshold(const explain_work *work, const found_sample *found)
 {
-    static const char *const names[SLUICE_N_PROFILES] = {"auto",    "news", "prose",
-                                                         "records", "code", "cjk"};
+    static const char *const names[SLUICE_N_PROFILES] = {"auto", "news", "prose", "records",
+                                                         "code", "cjk",  "pages", "legal"};
     sluice_config config;
     sl_features *features = NULL;
     sluice_sample sample = {.payload = payload_of(&found->wire)};

@@ -286,7 +286,9 @@ sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_m
         return sl_index_usage(sl_exact_index(duplicate->exact));
     }
     if (is_enabled(duplicate) && method == SLUICE_METHOD_TEXT) {
-        return sl_index_usage(sl_text_index(duplicate->text));
+        sl_duplicate_usage usage = sl_index_usage(sl_text_index(duplicate->text));
+        usage.hot_bands = sl_text_hot_bands(duplicate->text);
+        return usage;
     }
     if (is_enabled(duplicate) && method == SLUICE_METHOD_IMAGE) {
         return sl_image_usage(duplicate->image);

@@ -82,6 +82,7 @@ typedef struct sl_duplicate_usage {
     uint64_t rows, rows_max;   /* most of the present mean length that fit                        */
     uint64_t bytes, bytes_max; /* of rows; the table's share of the memory is not in it           */
     uint64_t evicted;          /* rows, since open                                                */
+    uint64_t hot_bands;        /* text: met by probes since open (text.h)                         */
 } sl_duplicate_usage;
 /* What probes of one method came to; the fields of sluice_method_counters. */
 typedef struct sl_probe_counts {

@@ -19,11 +19,12 @@
 
 #include <float.h>
 
-#define VERSION      2
-#define VERSION_TEXT 1 /* before images */
-#define HAS_TEXT     (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
-#define HAS_ALL      (HAS_TEXT | SLUICE_HAS_IMAGE)
-#define HAS_VERDICT  0x80
+#define VERSION       3 /* with traces and embeddings: written where there is one */
+#define VERSION_PLAIN 2
+#define VERSION_TEXT  1 /* before images: never written */
+#define HAS_TEXT      (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
+#define HAS_ALL       (HAS_TEXT | SLUICE_HAS_IMAGE | SLUICE_HAS_BOTTOM)
+#define HAS_VERDICT   0x80
 
 static sluice_status write_span(sluice_span span, sluice_bytes *out)
 {
@@ -59,11 +60,18 @@ static sluice_status write_verdict(const sluice_verdict *verdict, sluice_bytes *
     return SLUICE_OK;
 }
 
+static bool has_trace(const sluice_features *features)
+{
+    static const uint8_t none[SLUICE_TRACE_BYTES];
+    return (features->has & SLUICE_HAS_SKETCH) != 0 &&
+           memcmp(features->trace, none, sizeof none) != 0;
+}
+
 static sluice_status write_fields(const sluice_sample *sample, const sl_durable_from *from,
                                   sluice_bytes *out)
 {
     const sluice_features *features = &sample->features;
-    SLUICE_TRY(sl_bytes_put_u8(out, VERSION));
+    SLUICE_TRY(sl_bytes_put_u8(out, has_trace(features) ? VERSION : VERSION_PLAIN));
     bool plain = is_plain(&sample->verdict);
     SLUICE_TRY(
         sl_bytes_put_u8(out, (uint8_t)((features->has & HAS_ALL) | (plain ? 0 : HAS_VERDICT))));
@@ -81,6 +89,14 @@ static sluice_status write_fields(const sluice_sample *sample, const sl_durable_
     if (features->has & SLUICE_HAS_SKETCH) {
         SLUICE_TRY(sl_bytes_put_u8(out, features->profile));
         SLUICE_TRY(sl_bytes_append(out, features->sketch, sizeof features->sketch));
+    }
+    if (has_trace(features)) {
+        SLUICE_TRY(sl_bytes_append(out, features->trace, sizeof features->trace));
+    }
+    if (features->has & SLUICE_HAS_BOTTOM) {
+        SLUICE_TRY(sl_bytes_put_u8(out, (uint8_t)features->n_bottom));
+        SLUICE_TRY(sl_bytes_append(out, features->bottom,
+                                   features->n_bottom * sizeof features->bottom[0]));
     }
     if (features->has & SLUICE_HAS_IMAGE) {
         SLUICE_TRY(
@@ -110,7 +126,24 @@ static void read_hash(sl_reader *reader, uint64_t *hash)
     hash[1] = sl_reader_u64(reader);
 }
 
-static void read_features(sl_reader *reader, sluice_features *features)
+static void read_bottom(sl_reader *reader, sluice_features *features)
+{
+    uint8_t n = sl_reader_u8(reader);
+    if (n == 0 || n > SLUICE_BOTTOM_HASHES) {
+        reader->bad = true;
+        return;
+    }
+    sluice_span bottom = sl_reader_span(reader, n * sizeof features->bottom[0]);
+    if (bottom.size == n * sizeof features->bottom[0]) {
+        memcpy(features->bottom, bottom.data, bottom.size);
+        features->n_bottom = n;
+    }
+    for (uint32_t i = 1; i < features->n_bottom; i++) {
+        reader->bad |= features->bottom[i - 1] >= features->bottom[i];
+    }
+}
+
+static void read_features(sl_reader *reader, uint8_t version, sluice_features *features)
 {
     if (features->has & SLUICE_HAS_RAW) {
         read_hash(reader, features->raw_hash);
@@ -124,6 +157,15 @@ static void read_features(sl_reader *reader, sluice_features *features)
         if (sketch.size == sizeof features->sketch) {
             memcpy(features->sketch, sketch.data, sketch.size);
         }
+        if (version == VERSION) {
+            sluice_span trace = sl_reader_span(reader, sizeof features->trace);
+            if (trace.size == sizeof features->trace) {
+                memcpy(features->trace, trace.data, trace.size);
+            }
+        }
+    }
+    if (features->has & SLUICE_HAS_BOTTOM) {
+        read_bottom(reader, features);
     }
     if (features->has & SLUICE_HAS_IMAGE) {
         sluice_span signature = sl_reader_span(reader, SLUICE_IMAGE_BYTES);
@@ -205,15 +247,15 @@ sluice_status sl_durable_read(sluice_span row, sluice_sample *sample, sl_durable
     sample->i_producer = (uint32_t)i_producer;
     sample->id = read_name(&reader, SLUICE_LIMIT_ID_BYTES);
     sample->source = read_name(&reader, SLUICE_LIMIT_SOURCE_BYTES);
-    read_features(&reader, &sample->features);
+    read_features(&reader, version, &sample->features);
     from->exact = sl_reader_varint(&reader);
     from->text = sl_reader_varint(&reader);
-    from->image = version == VERSION ? sl_reader_varint(&reader) : 0;
+    from->image = version >= VERSION_PLAIN ? sl_reader_varint(&reader) : 0;
     if (has & HAS_VERDICT) {
         read_verdict(&reader, &sample->verdict);
     }
-    bool known =
-        version == VERSION || (version == VERSION_TEXT && (sample->features.has & ~HAS_TEXT) == 0);
+    bool known = (version == VERSION && has_trace(&sample->features)) || version == VERSION_PLAIN ||
+                 (version == VERSION_TEXT && (sample->features.has & ~HAS_TEXT) == 0);
     if (!known || reader.bad || reader.at != reader.end || i_producer > UINT32_MAX ||
         !is_row(sample)) {
         *sample = (sluice_sample){0};

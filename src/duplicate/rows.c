@@ -44,6 +44,8 @@ struct sl_rows {
     bool wrapped;             /* rows lie in [tail, end) and [0, head), else in [tail, head)     */
     uint32_t newest;          /* place of the last row appended that is not evicted              */
     uint64_t n_rows, n_gaps, n_evicted;
+    sl_rows_leaves *leaves; /* or NULL */
+    void *context;          /* of leaves */
 };
 
 static uint32_t units_of(uint32_t payload_bytes, uint32_t name_bytes)
@@ -106,6 +108,12 @@ sluice_status sl_rows_open(const sl_rows_options *options, sl_rows **out)
     return SLUICE_OK;
 }
 
+void sl_rows_watch(sl_rows *rows, sl_rows_leaves *leaves, void *context)
+{
+    rows->leaves = leaves;
+    rows->context = context;
+}
+
 size_t sl_rows_bytes(const sl_rows *rows)
 {
     return ring_at(rows->n_units) + (size_t)rows->n_units * SL_ROWS_UNIT;
@@ -147,9 +155,18 @@ static uint32_t place_after(const sl_rows *rows, uint32_t place)
     return rows->wrapped && after == rows->end && place >= rows->tail ? 0 : after;
 }
 
+static void tell(const sl_rows *rows, uint32_t place)
+{
+    sl_row row;
+    if (rows->leaves != NULL && sl_rows_at(rows, place, &row)) {
+        rows->leaves(rows->context, &row);
+    }
+}
+
 static void evict_oldest(sl_rows *rows)
 {
     uint32_t place = rows->tail;
+    tell(rows, place);
     uint32_t after = place_after(rows, place);
     set_begins(rows, place, false);
     rows->used -= units_at(rows, place);
@@ -313,6 +330,7 @@ void sl_rows_evict(sl_rows *rows, uint64_t below_offset)
 void sl_rows_erase(sl_rows *rows, uint32_t place)
 {
     SLUICE_ASSERT(place < rows->n_units && begins(rows, place));
+    tell(rows, place);
     set_begins(rows, place, false);
     rows->used -= units_at(rows, place);
     rows->n_rows--;

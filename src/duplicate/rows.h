@@ -38,6 +38,10 @@ uint64_t sl_rows_capacity_of(const sl_rows_options *options);
 SLUICE_MUST_USE sluice_status sl_rows_open(const sl_rows_options *options, sl_rows **out);
 void sl_rows_close(sl_rows **rows_p);
 
+/* Called with every row just before it is evicted or erased. */
+typedef void sl_rows_leaves(void *context, const sl_row *row);
+void sl_rows_watch(sl_rows *rows, sl_rows_leaves *leaves, void *context);
+
 size_t sl_rows_bytes(const sl_rows *rows); /* everything allocated */
 
 /* sl_rows_append - remembers a row, evicting the oldest ones until it fits; cannot fail.

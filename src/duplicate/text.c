@@ -9,7 +9,8 @@
  *                        v
  *                      n = agreeing coordinates of all 128 -> similarity >= threshold
  *
- *   payload of a row  | sketch 128 | low half of the normal hash 8 |   kind = profile, HAS_NORMAL
+ *   payload of a row  | sketch 128 | low half of the normal hash 8 | trace 16 | if asked: 64
+ * smallest hashes |   kind = profile, HAS_NORMAL
  *
  * Why bands: P(candidate | Jaccard s) = 1 - (1 - s^r)^b; b = 16, r = 8 puts the knee near s = 0.7.
  * Why every candidate is verified: unverified bands are ruinous at low thresholds, and the verdict
@@ -20,22 +21,29 @@
 #include "text.h"
 
 #include "duplicate/agreement.h"
+#include "duplicate/contain.h"
 #include "duplicate/recall.h"
+#include "duplicate/weights.h"
 #include "features/features.h"
+#include "features/trace.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define NORMAL_BYTES   8
-#define PAYLOAD_BYTES  (SLUICE_SKETCH_COORDINATES + NORMAL_BYTES)
+#define TRACE_AT       (SLUICE_SKETCH_COORDINATES + NORMAL_BYTES)
+#define CONTAIN_AT     (TRACE_AT + SLUICE_TRACE_BYTES)
+#define PAYLOAD_MOST   (CONTAIN_AT + SL_CONTAIN_BYTES)
 #define BANDS_MAX      SLUICE_SKETCH_COORDINATES
 #define ROWS_AHEAD     8 /* between prefetch and insert where the table is filled again */
 #define BAND_BYTES_MAX sizeof(uint64_t)
+#define HITS_ENOUGH    2    /* to be judged: a hot band is one, any other is two */
 #define HAS_NORMAL     0x80 /* bit of a row's kind; the rest is the profile */
 
 typedef struct band_settings {
     uint32_t n_bands, band_rows;
-    uint32_t n_least;  /* agreeing coordinates that make a duplicate                            */
+    uint32_t n_least; /* agreeing coordinates that make a duplicate                            */
+    float threshold;
     bool needs_normal; /* threshold 1: the normalized texts are equal too                       */
 } band_settings;
 
@@ -43,39 +51,75 @@ struct sl_text {
     sl_index index;
     sl_window window;
     sl_agreement *agreement;
+    sl_agreement_weighted *weighted_agreement;
     band_settings bandings[SLUICE_N_PROFILES];
     sl_probe_counts own_counts, *counts; /* a probe counts and changes nothing else */
     uint64_t seed;
+    uint64_t *n_hot;   /* hot bands met by probes, which change nothing else */
+    float containment; /* share from which a text is contained; 0 = rows do not hold it */
+    sl_weights *weights[SLUICE_N_PROFILES]; /* NULL: every coordinate counts the same */
 };
 
-/* A slot that a key led to; the band tells which coordinates must be equal. */
-typedef struct candidate {
-    uint32_t place, i_band;
-} candidate;
+/* A row that a band named, and how often. */
+typedef struct seen_row {
+    uint32_t place, hits;
+} seen_row;
 
-/* Keys a row to plan for: those of the profile, or the middle between the profiles where each
- * sample has its own; a stream of the profile with the most alone loses its oldest rows sooner. */
+/* One probe. */
+typedef struct text_probe {
+    const sl_text *text;
+    const sluice_sample *sample;
+    const band_settings *banding;
+    sl_horizon horizon;
+    uint32_t n_seen, all, best_score; /* all: what a score is out of; 0 = not known yet */
+    sl_row best;                      /* offset UINT64_MAX: none */
+    uint8_t weight[SLUICE_SKETCH_COORDINATES];
+    seen_row seen[BANDS_MAX * SL_TABLE_SLOTS];
+} text_probe;
+
+/* Keys a row to plan for: those of the profile, or the middle between `news` and the most where
+ * each sample has its own; a stream of the profile with the most alone loses its oldest rows
+ * sooner. */
 static uint32_t keys_to_plan(const sluice_config *config)
 {
     if (config->duplicate.text_profile != SLUICE_PROFILE_AUTO) {
         return sl_text_settings_of(config, config->duplicate.text_profile).n_bands;
     }
-    uint32_t least = UINT32_MAX, most = 0;
+    uint32_t strict = sl_text_settings_of(config, SLUICE_PROFILE_NEWS).n_bands, most = 0;
     for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
         uint32_t n_bands = sl_text_settings_of(config, (sluice_profile)i).n_bands;
-        least = n_bands < least ? n_bands : least;
         most = n_bands > most ? n_bands : most;
     }
-    return (least + most + 1) / 2;
+    return (strict + most + 1) / 2;
+}
+
+/* Where samples have one profile, the others cost nothing. */
+static bool is_weighted(const sluice_config *config, int i_profile)
+{
+    sluice_profile only = config->duplicate.text_profile;
+    return sl_text_settings_of(config, (sluice_profile)i_profile).weighted &&
+           (only == SLUICE_PROFILE_AUTO || only == (sluice_profile)i_profile);
+}
+
+static uint64_t count_weights(const sluice_config *config)
+{
+    uint64_t n = 0;
+    for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
+        n += is_weighted(config, i);
+    }
+    return n;
 }
 
 sl_index_options sl_text_index_options(const sluice_config *config)
 {
     uint64_t memory = config->duplicate.text_memory;
-    uint64_t own = sizeof(sl_text);
+    bool contains = config->duplicate.text_containment > 0;
+    uint64_t own = sizeof(sl_text), weights = count_weights(config) * SL_WEIGHTS_BYTES;
+    own += memory > 2 * weights ? weights : 0; /* on top of budgets that it would eat up */
     return (sl_index_options){.memory_bytes = memory > own ? memory - own : 0,
-                              .payload_bytes = PAYLOAD_BYTES,
-                              .n_keys = keys_to_plan(config)};
+                              .payload_bytes = contains ? PAYLOAD_MOST : CONTAIN_AT,
+                              .n_keys =
+                                  keys_to_plan(config) + (contains ? SLUICE_BOTTOM_HASHES : 0)};
 }
 
 static band_settings banding_of(const sluice_config *config, sluice_profile name)
@@ -87,7 +131,69 @@ static band_settings banding_of(const sluice_config *config, sluice_profile name
     return (band_settings){.n_bands = settings.n_bands,
                            .band_rows = settings.band_rows,
                            .n_least = sl_agreement_least(settings.threshold),
+                           .threshold = settings.threshold,
                            .needs_normal = settings.threshold >= 1};
+}
+
+static uint32_t profile_of(const sl_row *row)
+{
+    return row->kind & ~(uint32_t)HAS_NORMAL;
+}
+
+/* The rows tell that one is going. */
+static void uncount(void *context, const sl_row *row)
+{
+    sl_text *text = context;
+    sl_weights *weights = text->weights[profile_of(row)];
+    if (weights != NULL && row->offset >= *sl_weights_from(weights)) {
+        sl_weights_remove(weights, row->offset, row->payload);
+    }
+}
+
+/* Rows of one profile with offsets in [from, below) begin or cease to count. */
+static void count_range(const sl_text *text, uint32_t i_profile, uint64_t from, uint64_t below,
+                        void (*count)(sl_weights *, uint64_t, const uint8_t *))
+{
+    const sl_rows *rows = text->index.rows;
+    sl_row row;
+    uint32_t place = sl_rows_lower(rows, from, INT64_MIN);
+    for (; sl_rows_at(rows, place, &row) && row.offset < below; place = sl_rows_next(rows, place)) {
+        if (profile_of(&row) == i_profile) {
+            count(text->weights[i_profile], row.offset, row.payload);
+        }
+    }
+}
+
+/* The rows that the window shows count: others may be gone after a restart. Derived from the rows
+ * and the horizon alone, whatever was asked before. */
+static void slide(const sl_text *text, uint32_t i_profile, const sl_horizon *horizon)
+{
+    uint64_t *from = sl_weights_from(text->weights[i_profile]);
+    bool shows_all = horizon->offset == 0 && horizon->arrived_us == INT64_MIN;
+    if (shows_all && *from == 0) {
+        return;
+    }
+    sl_row row;
+    uint32_t place = sl_rows_lower(text->index.rows, horizon->offset, horizon->arrived_us);
+    uint64_t wanted = sl_rows_at(text->index.rows, place, &row) ? row.offset : UINT64_MAX;
+    wanted = shows_all ? 0 : wanted;
+    if (wanted > *from) {
+        count_range(text, i_profile, *from, wanted, sl_weights_remove);
+    } else if (wanted < *from) {
+        count_range(text, i_profile, wanted, *from, sl_weights_add);
+    }
+    *from = wanted;
+}
+
+static sluice_status open_weights(sl_text *text, const sluice_config *config)
+{
+    for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
+        if (is_weighted(config, i)) {
+            SLUICE_TRY(sl_weights_open(&text->weights[i]));
+            sl_rows_watch(text->index.rows, uncount, text);
+        }
+    }
+    return SLUICE_OK;
 }
 
 sluice_status sl_text_open(const sluice_config *config, sl_text **out, sluice_message *why)
@@ -101,6 +207,8 @@ sluice_status sl_text_open(const sluice_config *config, sl_text **out, sluice_me
     text->agreement = sl_agreement_best();
     text->counts = &text->own_counts;
     text->seed = config->seed;
+    text->containment = (float)config->duplicate.text_containment;
+    text->weighted_agreement = sl_agreement_weighted_best();
     for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
         text->bandings[i] = banding_of(config, (sluice_profile)i);
     }
@@ -110,6 +218,11 @@ sluice_status sl_text_open(const sluice_config *config, sl_text **out, sluice_me
         free(text);
         return status;
     }
+    text->n_hot = calloc(1, sizeof *text->n_hot);
+    if (text->n_hot == NULL || open_weights(text, config) != SLUICE_OK) {
+        sl_text_close(&text);
+        return sluice_fail(why, SLUICE_E_NOMEM, "duplicate.text: no memory");
+    }
     *out = text;
     return SLUICE_OK;
 }
@@ -118,6 +231,10 @@ void sl_text_close(sl_text **text_p)
 {
     if (*text_p != NULL) {
         sl_index_fini(&(*text_p)->index);
+        free((*text_p)->n_hot);
+        for (int i = 0; i < SLUICE_N_PROFILES; i++) {
+            sl_weights_close(&(*text_p)->weights[i]);
+        }
         free(*text_p);
         *text_p = NULL;
     }
@@ -173,19 +290,17 @@ void sl_text_prefetch(const sl_text *text, const sluice_sample *sample)
     }
 }
 
-static void enter(const sl_text *text, uint32_t i_profile, const uint8_t *sketch, uint32_t place)
+static void enter(const sl_text *text, uint32_t i_profile, const uint8_t *payload, uint32_t place)
 {
     uint64_t keys[BANDS_MAX];
     const band_settings *banding = &text->bandings[i_profile];
-    make_keys(banding, sketch, i_profile, keys);
+    make_keys(banding, payload, i_profile, keys);
     for (uint32_t i = 0; i < banding->n_bands; i++) {
         sl_table_insert(text->index.table, keys[i], place);
     }
-}
-
-static uint32_t profile_of(const sl_row *row)
-{
-    return row->kind & ~(uint32_t)HAS_NORMAL;
+    if (text->containment > 0) {
+        sl_contain_enter(text->index.table, payload + CONTAIN_AT, place);
+    }
 }
 
 /* A forgotten row leaves a gap; closing it moves rows, so the table is filled again. */
@@ -210,37 +325,10 @@ static void close_gaps(const sl_text *text)
     }
 }
 
-static uint32_t find_candidates(const sl_text *text, const sluice_sample *sample,
-                                candidate *candidates)
-{
-    uint64_t keys[BANDS_MAX];
-    const band_settings *banding = &text->bandings[sample->features.profile];
-    make_keys(banding, sample->features.sketch, sample->features.profile, keys);
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < banding->n_bands; i++) {
-        uint32_t places[SL_TABLE_SLOTS];
-        uint32_t n_places = sl_table_find(text->index.table, keys[i], places);
-        for (uint32_t j = 0; j < n_places; j++) {
-            candidates[n++] = (candidate){places[j], i};
-        }
-    }
-    return n;
-}
-
-static bool among(const uint32_t *places, uint32_t n, uint32_t place)
-{
-    bool found = false;
-    for (uint32_t i = 0; i < n; i++) {
-        found |= places[i] == place;
-    }
-    return found;
-}
-
 /* Is the row what the band promised? */
-static bool shares_band(const sl_text *text, const sluice_sample *sample, const sl_row *row,
-                        uint32_t i_band)
+static bool shares_band(const band_settings *banding, const sluice_sample *sample,
+                        const sl_row *row, uint32_t i_band)
 {
-    const band_settings *banding = &text->bandings[sample->features.profile];
     uint32_t from = i_band * banding->band_rows;
     return profile_of(row) == sample->features.profile &&
            memcmp(row->payload + from, sample->features.sketch + from, banding->band_rows) == 0;
@@ -253,57 +341,145 @@ static bool same_normal(const sluice_sample *sample, const sl_row *row)
                   NORMAL_BYTES) == 0;
 }
 
+static void start(text_probe *search, const sl_text *text, const sluice_sample *sample)
+{
+    search->text = text;
+    search->sample = sample;
+    search->banding = &text->bandings[sample->features.profile];
+    search->horizon = sl_window_horizon(&text->window, sample->offset, sample->arrived_us);
+    search->n_seen = search->all = search->best_score = 0;
+    search->best = (sl_row){.offset = UINT64_MAX};
+}
+
+/* What the row and the sample have in common, out of search->all; 0 if it is below the threshold.
+ */
+static uint32_t score_of(text_probe *search, const sl_row *row)
+{
+    const uint8_t *sketch = search->sample->features.sketch;
+    const sl_weights *weights = search->text->weights[search->sample->features.profile];
+    if (weights == NULL) {
+        uint32_t n = search->text->agreement(row->payload, sketch);
+        search->all = SLUICE_SKETCH_COORDINATES;
+        return n >= search->banding->n_least ? n : 0;
+    }
+    if (search->all == 0) {
+        slide(search->text, search->sample->features.profile, &search->horizon);
+        search->all = sl_weights_of(weights, sketch, search->weight);
+    }
+    uint32_t sum = search->text->weighted_agreement(row->payload, sketch, search->weight);
+    float similarity = sl_agreement_weighted_similarity(sum, search->all);
+    return similarity >= search->banding->threshold ? sum : 0;
+}
+
+static void judge(text_probe *search, const sl_row *row)
+{
+    uint32_t score = score_of(search, row);
+    search->text->counts->candidates++;
+    if (score == 0 || !sl_horizon_shows(&search->horizon, row) ||
+        (search->banding->needs_normal && !same_normal(search->sample, row))) {
+        return;
+    }
+    search->text->counts->verified++;
+    if (score > search->best_score ||
+        (score == search->best_score && row->offset < search->best.offset)) {
+        search->best_score = score;
+        search->best = *row;
+    }
+}
+
+/* One more band names the row: it is judged when it has hits enough. */
+static void hit(text_probe *search, const sl_row *row, uint32_t place, uint32_t hits)
+{
+    uint32_t i = 0;
+    while (i < search->n_seen && search->seen[i].place != place) {
+        i++;
+    }
+    if (i == search->n_seen) {
+        search->seen[search->n_seen++] = (seen_row){place, 0};
+    }
+    uint32_t before = search->seen[i].hits;
+    search->seen[i].hits = before + hits;
+    if (before < HITS_ENOUGH && before + hits >= HITS_ENOUGH) {
+        judge(search, row);
+    }
+}
+
+static bool among(const uint32_t *places, uint32_t n, uint32_t place)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < n; i++) {
+        found |= places[i] == place;
+    }
+    return found;
+}
+
+/* Each row once: a stale slot may name the place of a row that has a slot of its own. */
+static uint32_t live_rows(const text_probe *search, uint32_t i_band, uint32_t *places,
+                          uint32_t n_places, sl_row *rows)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < n_places; i++) {
+        if (!among(places, n, places[i]) &&
+            sl_rows_at(search->text->index.rows, places[i], &rows[n]) &&
+            shares_band(search->banding, search->sample, &rows[n], i_band)) {
+            places[n++] = places[i];
+        }
+    }
+    return n;
+}
+
 bool sl_text_probe(const sl_text *text, const sluice_sample *sample, sluice_match *match)
 {
     if (!has_sketch(sample)) {
         return false;
     }
     close_gaps(text);
-    candidate candidates[BANDS_MAX * SL_TABLE_SLOTS];
-    uint32_t n_candidates = find_candidates(text, sample, candidates);
     text->counts->probes++;
-    const band_settings *banding = &text->bandings[sample->features.profile];
-    sl_horizon horizon = sl_window_horizon(&text->window, sample->offset, sample->arrived_us);
-    uint32_t seen[BANDS_MAX * SL_TABLE_SLOTS], n_seen = 0, n_best = 0;
-    sl_row row, best = {.offset = UINT64_MAX};
-    for (uint32_t i = 0; i < n_candidates; i++) {
-        uint32_t place = candidates[i].place;
-        if (among(seen, n_seen, place) || !sl_rows_at(text->index.rows, place, &row) ||
-            !shares_band(text, sample, &row, candidates[i].i_band)) {
+    text_probe search;
+    start(&search, text, sample);
+    uint64_t keys[BANDS_MAX];
+    make_keys(search.banding, sample->features.sketch, sample->features.profile, keys);
+    for (uint32_t i = 0; i < search.banding->n_bands; i++) {
+        uint32_t places[SL_TABLE_SLOTS];
+        sl_row rows[SL_TABLE_SLOTS];
+        uint32_t n_places = sl_table_find(text->index.table, keys[i], places);
+        if (n_places == 0) {
             continue;
         }
-        seen[n_seen++] = place;
-        text->counts->candidates++;
-        uint32_t n = text->agreement(row.payload, sample->features.sketch);
-        if (n < banding->n_least || !sl_horizon_shows(&horizon, &row) ||
-            (banding->needs_normal && !same_normal(sample, &row))) {
-            continue;
-        }
-        text->counts->verified++;
-        if (n > n_best || (n == n_best && row.offset < best.offset)) {
-            n_best = n;
-            best = row;
+        n_places = live_rows(&search, i, places, n_places, rows);
+        bool hot = n_places == SL_TABLE_SLOTS;
+        *text->n_hot += hot;
+        uint32_t hits = hot ? 1 : HITS_ENOUGH;
+        for (uint32_t j = 0; j < n_places; j++) {
+            hit(&search, &rows[j], places[j], hits);
         }
     }
-    if (best.offset == UINT64_MAX) {
+    if (search.best.offset == UINT64_MAX) {
+        if (text->containment > 0) {
+            sl_contain_probe(&text->index, CONTAIN_AT, &search.horizon, sample, text->containment,
+                             match);
+        }
         return false;
     }
-    *match = (sluice_match){.method = SLUICE_METHOD_TEXT,
-                            .similarity = sl_agreement_similarity(n_best),
-                            .of_offset = best.offset,
-                            .of_id = best.id,
-                            .of_source = best.source};
+    *match = (sluice_match){
+        .method = SLUICE_METHOD_TEXT,
+        .similarity = sl_agreement_weighted_similarity(search.best_score, search.all),
+        .differs = sl_trace_compare(search.best.payload + TRACE_AT, sample->features.trace),
+        .of_offset = search.best.offset,
+        .of_id = search.best.id,
+        .of_source = search.best.source};
     return true;
 }
 
 bool sl_text_compare(const sl_text *text, const sluice_sample *sample, const sl_row *row,
                      float *similarity)
 {
-    const band_settings *banding = &text->bandings[sample->features.profile];
-    uint32_t n = text->agreement(row->payload, sample->features.sketch);
-    *similarity = sl_agreement_similarity(n);
-    return profile_of(row) == sample->features.profile && n >= banding->n_least &&
-           (!banding->needs_normal || same_normal(sample, row));
+    text_probe search;
+    start(&search, text, sample);
+    uint32_t score = score_of(&search, row);
+    *similarity = score > 0 ? sl_agreement_weighted_similarity(score, search.all) : 0;
+    return profile_of(row) == sample->features.profile && score > 0 &&
+           (!search.banding->needs_normal || same_normal(sample, row));
 }
 
 /* Entries that the keys of a row to come will push out of full buckets although their row is still
@@ -338,9 +514,11 @@ void sl_text_insert(sl_text *text, const sluice_sample *sample)
     close_gaps(text);
     const sluice_features *features = &sample->features;
     bool has_normal = (features->has & SLUICE_HAS_NORMAL) != 0;
-    uint8_t payload[PAYLOAD_BYTES];
+    uint8_t payload[PAYLOAD_MOST];
     memcpy(payload, features->sketch, SLUICE_SKETCH_COORDINATES);
     memcpy(payload + SLUICE_SKETCH_COORDINATES, &features->normal_hash[0], NORMAL_BYTES);
+    memcpy(payload + TRACE_AT, features->trace, SLUICE_TRACE_BYTES);
+    sl_contain_write(features, payload + CONTAIN_AT);
     sl_row row = {.offset = sample->offset,
                   .arrived_us = sample->arrived_us,
                   .i_producer = sample->i_producer,
@@ -352,7 +530,13 @@ void sl_text_insert(sl_text *text, const sluice_sample *sample)
     if (sl_recall_watches(text->seed, sample->offset)) {
         count_overflows(text, features->profile, features->sketch);
     }
-    enter(text, features->profile, features->sketch, place);
+    sl_weights *weights = text->weights[features->profile];
+    if (weights != NULL) {
+        sl_weights_add(weights, sample->offset, features->sketch);
+        uint64_t *from = sl_weights_from(weights);
+        *from = sample->offset < *from ? sample->offset : *from;
+    }
+    enter(text, features->profile, payload, place);
 }
 
 void sl_text_evict(sl_text *text, uint64_t below_offset)
@@ -364,6 +548,11 @@ void sl_text_evict(sl_text *text, uint64_t below_offset)
 bool sl_text_forget(sl_text *text, uint64_t offset)
 {
     return sl_index_erase(&text->index, offset);
+}
+
+uint64_t sl_text_hot_bands(const sl_text *text)
+{
+    return *text->n_hot;
 }
 
 const sl_index *sl_text_index(const sl_text *text)

@@ -28,9 +28,11 @@
 #include "features/profile.h"
 #include "features/set_sketch.h"
 #include "features/shingle.h"
+#include "features/trace.h"
 #include "features/unicode.h"
 #include "features/units.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -42,9 +44,11 @@ typedef enum media_class { MEDIA_TEXT, MEDIA_IMAGE, MEDIA_OTHER } media_class;
 struct sl_features {
     sl_unicode *unicode;
     sl_set_sketch *sketcher;
+    sl_word_list *number_words, *legal_words;
     sl_kernel kernel;
     uint64_t seed;
     sluice_profile profile; /* configured; AUTO = by text */
+    bool containment;       /* wanted */
     sl_text_settings settings[SLUICE_N_PROFILES];
     sl_normal normal, folded;
     sl_units units;
@@ -120,6 +124,12 @@ sluice_status sl_features_open(const sluice_config *config, sl_features **out)
         status = sl_set_sketch_open(config->seed, &features->sketcher);
     }
     if (status == SLUICE_OK) {
+        status = sl_trace_open(features->unicode, config->seed, &features->number_words);
+    }
+    if (status == SLUICE_OK) {
+        status = sl_profile_open(features->unicode, config->seed, &features->legal_words);
+    }
+    if (status == SLUICE_OK) {
         status = sl_image_hash_open(&features->image_hash);
     }
     if (status == SLUICE_OK && config->encoder == SLUICE_ENCODER_BUILTIN) {
@@ -133,6 +143,7 @@ sluice_status sl_features_open(const sluice_config *config, sl_features **out)
     features->kernel = sl_kernel_best();
     features->seed = config->seed;
     features->profile = config->duplicate.text_profile;
+    features->containment = config->duplicate.text_containment > 0;
     features->image_min_quality = config->duplicate.image_min_quality;
     for (int profile = SLUICE_PROFILE_AUTO + 1; profile < SLUICE_N_PROFILES; profile++) {
         features->settings[profile] = sl_text_settings_of(config, (sluice_profile)profile);
@@ -147,6 +158,8 @@ void sl_features_close(sl_features **features_p)
     if (features != NULL) {
         sl_unicode_close(&features->unicode);
         sl_set_sketch_close(&features->sketcher);
+        sl_word_list_close(&features->number_words);
+        sl_word_list_close(&features->legal_words);
         sl_normal_fini(&features->normal);
         sl_normal_fini(&features->folded);
         sl_units_fini(&features->units);
@@ -162,7 +175,7 @@ void sl_features_close(sl_features **features_p)
 
 static void refuse(sluice_sample *sample, const char *reason, const char *text)
 {
-    memset(&sample->features, 0, sizeof sample->features);
+    memset(&sample->features, 0, offsetof(sluice_features, bottom));
     sample->verdict.decision = SLUICE_REFUSE;
     sample->verdict.n_reasons = 1;
     sample->verdict.reasons[0] = reason;
@@ -197,7 +210,9 @@ static sluice_status choose_profile(sl_features *scratch, sluice_span media_type
     if (*profile == SLUICE_PROFILE_AUTO) {
         SLUICE_TRY(cut(scratch, &scratch->normal, 'w'));
         *cut_as = 'w';
-        *profile = sl_profile_choose(&scratch->normal.counts, scratch->units.n);
+        size_t n_legal = sl_profile_legal(scratch->legal_words, scratch->units.hash,
+                                          scratch->units.n, scratch->kernel);
+        *profile = sl_profile_choose(&scratch->normal.counts, scratch->units.n, n_legal);
     }
     return SLUICE_OK;
 }
@@ -206,6 +221,7 @@ static sluice_status choose_profile(sl_features *scratch, sluice_span media_type
 static void make_sketch(sl_features *scratch, sluice_profile profile, sluice_features *features)
 {
     sl_units *units = &scratch->units;
+    sl_trace_make(scratch->number_words, units, scratch->kernel, features->trace);
     size_t n = sl_shingle_make(units->hash, units->n, scratch->settings[profile].shingle.n,
                                scratch->kernel);
     if (n > 0) {
@@ -214,6 +230,36 @@ static void make_sketch(sl_features *scratch, sluice_profile profile, sluice_fea
         features->profile = (uint8_t)profile;
         features->has |= SLUICE_HAS_SKETCH;
     }
+}
+
+/* Keeps the smallest, distinct and ascending. */
+static void keep_smallest(sluice_features *features, uint32_t hash)
+{
+    uint32_t n = features->n_bottom, at = n;
+    while (at > 0 && features->bottom[at - 1] > hash) {
+        at--;
+    }
+    if (at == SLUICE_BOTTOM_HASHES || (at > 0 && features->bottom[at - 1] == hash)) {
+        return;
+    }
+    uint32_t n_kept = n < SLUICE_BOTTOM_HASHES ? n : SLUICE_BOTTOM_HASHES - 1;
+    memmove(&features->bottom[at + 1], &features->bottom[at], (n_kept - at) * sizeof hash);
+    features->bottom[at] = hash;
+    features->n_bottom = n_kept + 1;
+}
+
+/* Word 3-grams whatever the profile: the long text may have another than the short one. */
+static sluice_status make_bottom(sl_features *scratch, const sl_normal *normal,
+                                 sluice_features *features)
+{
+    sl_units *units = &scratch->units;
+    SLUICE_TRY(cut(scratch, normal, 'w'));
+    size_t n = sl_shingle_make(units->hash, units->n, 3, scratch->kernel);
+    for (size_t i = 0; i < n; i++) {
+        keep_smallest(features, (uint32_t)(units->hash[i] >> 32));
+    }
+    features->has |= n > 0 ? SLUICE_HAS_BOTTOM : 0;
+    return SLUICE_OK;
 }
 
 static sluice_status make_text(sl_features *scratch, sluice_span media_type, sluice_span payload,
@@ -241,7 +287,7 @@ static sluice_status make_text(sl_features *scratch, sluice_span media_type, slu
         SLUICE_TRY(cut(scratch, normal, settings->shingle.unit));
     }
     make_sketch(scratch, profile, features);
-    return SLUICE_OK;
+    return scratch->containment ? make_bottom(scratch, normal, features) : SLUICE_OK;
 }
 
 static void refuse_no_memory(sl_features *scratch, sluice_sample *sample)
@@ -293,7 +339,7 @@ static void make_image(sl_features *scratch, sluice_sample *sample)
 
 void sl_features_make(sl_features *features, sluice_sample *sample)
 {
-    memset(&sample->features, 0, sizeof sample->features);
+    memset(&sample->features, 0, offsetof(sluice_features, bottom));
     features->no_memory = false;
     if (sample->payload.size == 0) {
         return;

@@ -13,6 +13,7 @@ typedef struct sl_text_settings {
     uint8_t n_bands; /* of band_rows coordinates each; n_bands x band_rows <= 128            */
     uint8_t band_rows;
     bool fold_chinese;
+    bool weighted; /* what is common in the stream counts less (duplicate/weights)            */
 } sl_text_settings;
 
 /* The settings of a profile (not AUTO) under a configuration's overrides. */

@@ -1,10 +1,13 @@
 /* profile.c - the named text profiles, and which one `auto` takes.
  *
- *   news     w3 / .75   headlines, wire stories, long running text: strict
- *   prose    w2 / .55   descriptions and web pages: the same content cut or reworded
- *   records  w1 / .55   rows of catalogues and bibliographies, for the same entity
- *   code     t3 / .60   operators count: a word filter takes ( a > b ) and ( a <= b ) for equal
- *   cjk      w2 / .50   one character a unit; both Chinese scripts are one
+ *   news     w3 / .78   headlines, wire stories: strict
+ *   prose    w1 / .35*  descriptions and web pages: the same content cut or reworded
+ *   records  w1 / .52*  rows of catalogues and bibliographies, for the same entity
+ *   code     t3 / .50*  operators count: a word filter takes ( a > b ) and ( a <= b ) for equal
+ *   cjk      w2 / .35*  short Chinese and Japanese; both Chinese scripts are one
+ *   pages    w2 / .65*  whole documents of any script: manuals, posts, long pages
+ *   legal    w3 / .995  licences and contracts: all 128 coordinates agree
+ *                       * weighted: what the stream is full of counts less (duplicate/weights)
  *
  * No one setting serves all: word 5-grams at .8, the usual choice, find 1 % of the duplicates of
  * short Chinese texts and a quarter of those of code. `auto` is strict unless there is a reason:
@@ -20,15 +23,19 @@ typedef struct profile_row {
     char unit;
     uint8_t n;
     float threshold;
+    float reach; /* plain Jaccard to which the bands reach: weights lower the similarity */
     bool fold_chinese;
+    bool weighted;
 } profile_row;
 
 static const profile_row profiles[SLUICE_N_PROFILES] = {
-    [SLUICE_PROFILE_NEWS] = {'w', 3, 0.75F, false},
-    [SLUICE_PROFILE_PROSE] = {'w', 2, 0.55F, false},
-    [SLUICE_PROFILE_RECORDS] = {'w', 1, 0.55F, false},
-    [SLUICE_PROFILE_CODE] = {'t', 3, 0.60F, false},
-    [SLUICE_PROFILE_CJK] = {'w', 2, 0.50F, true},
+    [SLUICE_PROFILE_NEWS] = {'w', 3, 0.78F, 0.75F, false, false},
+    [SLUICE_PROFILE_PROSE] = {'w', 1, 0.35F, 0.50F, false, true},
+    [SLUICE_PROFILE_RECORDS] = {'w', 1, 0.52F, 0.55F, false, true},
+    [SLUICE_PROFILE_CODE] = {'t', 3, 0.50F, 0.55F, false, true},
+    [SLUICE_PROFILE_CJK] = {'w', 2, 0.35F, 0.40F, true, true},
+    [SLUICE_PROFILE_PAGES] = {'w', 2, 0.65F, 0.65F, true, true},
+    [SLUICE_PROFILE_LEGAL] = {'w', 3, 0.995F, 0.995F, false, false},
 };
 
 void sl_bands_of(double threshold, uint8_t *n_bands, uint8_t *rows)
@@ -58,19 +65,23 @@ sl_text_settings sl_text_settings_of(const sluice_config *config, sluice_profile
         .shingle = {profiles[profile].unit, profiles[profile].n},
         .threshold = profiles[profile].threshold,
         .fold_chinese = profiles[profile].fold_chinese,
+        .weighted = profiles[profile].weighted,
     };
-    double threshold = (double)settings.threshold;
+    double reach = (double)profiles[profile].reach;
     if (config->duplicate.text_shingle.unit != 0) {
         settings.shingle = config->duplicate.text_shingle;
     }
     if (config->duplicate.text_threshold > 0) {
-        threshold = config->duplicate.text_threshold;
-        settings.threshold = (float)threshold;
+        reach = config->duplicate.text_threshold;
+        settings.threshold = (float)reach;
     }
     if (config->duplicate.text_fold_chinese != SLUICE_AUTO) {
         settings.fold_chinese = config->duplicate.text_fold_chinese == SLUICE_YES;
     }
-    sl_bands_of(threshold, &settings.n_bands, &settings.band_rows);
+    if (config->duplicate.text_weights != SLUICE_AUTO) {
+        settings.weighted = config->duplicate.text_weights == SLUICE_YES;
+    }
+    sl_bands_of(reach, &settings.n_bands, &settings.band_rows);
     return settings;
 }
 
@@ -128,13 +139,51 @@ static bool looks_like_code(const sl_counts *counts, uint64_t visible)
            100 * (uint64_t)counts->binders >= visible;
 }
 
-sluice_profile sl_profile_choose(const sl_counts *counts, size_t n_units)
+/* As normalized text has them. */
+static const char legal_words[] =
+    "shall license licence licensed licenses licensor licensee sublicense copyright warranties "
+    "warranty liability liable hereby herein hereof hereunder hereto thereof therein "
+    "notwithstanding damages pursuant permission permitted redistribution redistributions "
+    "redistribute reproduce agreement obligations indemnify indemnity jurisdiction infringement "
+    "consequential incidental merchantability disclaimer disclaimed terminate termination governed "
+    "arising contributor contributors noninfringement waive";
+
+sluice_status sl_profile_open(const sl_unicode *unicode, uint64_t seed, sl_word_list **out)
+{
+    return sl_word_list_open(unicode, legal_words, seed, out);
+}
+
+size_t sl_profile_legal(const sl_word_list *legal, const uint64_t *hash, size_t n_units,
+                        sl_kernel kernel)
+{
+    size_t n_looked = n_units < SL_PROFILE_LEGAL_LOOK ? n_units : SL_PROFILE_LEGAL_LOOK, n = 0;
+    for (size_t from = 0; from < n_looked; from += SL_WORD_LIST_LOOK) {
+        size_t left = n_looked - from;
+        uint64_t found = sl_word_list_find(
+            legal, hash + from, left < SL_WORD_LIST_LOOK ? left : SL_WORD_LIST_LOOK, kernel);
+        n += (size_t)__builtin_popcountll(found);
+    }
+    return n;
+}
+
+static bool looks_legal(size_t n_units, size_t n_legal)
+{
+    size_t n_looked = n_units < SL_PROFILE_LEGAL_LOOK ? n_units : SL_PROFILE_LEGAL_LOOK;
+    return n_units >= 64 && 40 * n_legal >= n_looked;
+}
+
+sluice_profile sl_profile_choose(const sl_counts *counts, size_t n_units, size_t n_legal)
 {
     uint64_t visible = visible_of(counts);
     uint64_t fields = (uint64_t)counts->fields + counts->commas;
     if (counts->cjk > 0 && 8 * (uint64_t)counts->cjk >= n_units) {
         /* Short titles that differ in a name or a number are not the same. */
-        return n_units < 20 ? SLUICE_PROFILE_NEWS : SLUICE_PROFILE_CJK;
+        return n_units < 20    ? SLUICE_PROFILE_NEWS
+               : n_units < 384 ? SLUICE_PROFILE_CJK
+                               : SLUICE_PROFILE_PAGES;
+    }
+    if (looks_legal(n_units, n_legal)) {
+        return SLUICE_PROFILE_LEGAL;
     }
     if (looks_like_code(counts, visible)) {
         return SLUICE_PROFILE_CODE;
@@ -147,7 +196,7 @@ sluice_profile sl_profile_choose(const sl_counts *counts, size_t n_units)
         128 * (uint64_t)counts->angles < visible && 8 * (uint64_t)counts->sea < n_units) {
         return SLUICE_PROFILE_PROSE;
     }
-    return SLUICE_PROFILE_NEWS;
+    return n_units < 192 ? SLUICE_PROFILE_NEWS : SLUICE_PROFILE_PAGES;
 }
 
 /* Units are at least the characters that always begin one, and at most those that may. */
@@ -158,8 +207,8 @@ sluice_profile sl_profile_foresee(const sl_counts *counts)
     size_t most = least + n[SL_CLASS_LETTER] + n[SL_CLASS_DIGIT] + n[SL_CLASS_HANGUL] +
                   n[SL_CLASS_MARK] + n[SL_CLASS_PICTO] + n[SL_CLASS_MODIFIER] +
                   n[SL_CLASS_REGIONAL];
-    sluice_profile with_least = sl_profile_choose(counts, least);
+    sluice_profile with_least = sl_profile_choose(counts, least, 0);
     bool stable = with_least == SLUICE_PROFILE_CODE || with_least == SLUICE_PROFILE_CJK;
-    return stable && sl_profile_choose(counts, most) == with_least ? with_least
-                                                                   : SLUICE_PROFILE_AUTO;
+    return stable && sl_profile_choose(counts, most, 0) == with_least ? with_least
+                                                                      : SLUICE_PROFILE_AUTO;
 }

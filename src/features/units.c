@@ -78,6 +78,15 @@ static sluice_status reserve(sl_units *units, size_t extra)
     return SLUICE_OK;
 }
 
+/* The units from number `at` on begin with a digit where the bits say so: at most 64 of them. */
+static inline void note_digits(sl_units *units, size_t at, uint64_t bits)
+{
+    if (at < SL_UNITS_DIGITS) {
+        units->digits[at / 64] |= bits << at % 64;
+        units->digits[at / 64 + 1] |= bits >> 1 >> (63 - at % 64);
+    }
+}
+
 /* ---- hashing ------------------------------------------------------------------------------- */
 
 static inline uint64_t multiply_fold(uint64_t a, uint64_t b)
@@ -156,6 +165,8 @@ static void close_unit(unit_cutter *cutter)
 static open_kind begin_unit(unit_cutter *cutter, open_kind kind)
 {
     close_unit(cutter);
+    sl_units *units = cutter->units;
+    note_digits(units, units->n + units->n_begun, (uint8_t)(cutter->text[cutter->at] - '0') < 10);
     cutter->units->begin[cutter->units->n_begun++] = cutter->at;
     return kind;
 }
@@ -359,6 +370,8 @@ SL_TARGET_AVX512 static sluice_status cut_fast(unit_cutter *cutter)
         uint64_t begin = ((block.run & ~before_run) | block.first) & inside;
         uint64_t end =
             ((before_run & ~block.run) | (before_single & (block.first | ~block.single))) & inside;
+        uint64_t digit = _mm512_test_epi8_mask(kinds, _mm512_set1_epi8(SL_ASCII_DIGIT)) & ~wide;
+        note_digits(units, units->n + units->n_begun, _pext_u64(digit, begin));
         units->n_begun = put_positions(units->begin, units->n_begun, begin, cutter->at, iota);
         units->n_ended = put_positions(units->end, units->n_ended, end, cutter->at, iota);
         was_run = block.run >> (block.n - 1) & 1;
@@ -381,6 +394,7 @@ static sluice_status hash_characters(unit_cutter *cutter)
     while (cutter->at < cutter->size) {
         size_t size = 0;
         uint64_t code_point = sl_utf8_next(cutter->text + cutter->at, &size);
+        note_digits(units, units->n, code_point - '0' < 10);
         units->hash[units->n++] = multiply_fold(code_point ^ cutter->key[0], cutter->key[1]);
         cutter->at += (uint32_t)size;
     }
@@ -394,6 +408,7 @@ sluice_status sl_units_make(const sl_unicode *unicode, const sl_normal *normal, 
     units->n = 0;
     units->n_begun = 0;
     units->n_ended = 0;
+    memset(units->digits, 0, sizeof units->digits);
     unit_cutter cutter = {.unicode = unicode,
                           .text = normal->data,
                           .size = (uint32_t)normal->size,

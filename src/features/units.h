@@ -16,13 +16,15 @@
  *   't'  the same, and every punctuation or symbol character is a unit.
  *   'c'  every code point; white space is one space. */
 
-#define SL_UNITS_CHUNK 512 /* spans found before they are hashed */
+#define SL_UNITS_DIGITS 256 /* units of which `digits` tells                      */
+#define SL_UNITS_CHUNK  512 /* spans found before they are hashed */
 
 typedef struct sl_units {
     uint64_t *hash; /* of each unit, in order */
     size_t n, capacity;
     bool keep_spans; /* set by the caller, before the first text: where each unit is, in bytes */
     uint32_t *span_begin, *span_end;
+    uint64_t digits[SL_UNITS_DIGITS / 64 + 2]; /* bit a unit: begins with 0-9; then scratch    */
     uint32_t n_begun, n_ended; /* spans of the chunk: begun - ended is 1 inside a unit, else 0 */
     uint32_t begin[SL_UNITS_CHUNK + 160], end[SL_UNITS_CHUNK + 160]; /* bytes of the text      */
 } sl_units;

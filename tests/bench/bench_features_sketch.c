@@ -164,7 +164,8 @@ static bool read_texts(const char *path, text_list *texts)
 
 static bool set_shingle(sluice_config *config, const char *name)
 {
-    static const char *const profiles[] = {"auto", "news", "prose", "records", "code", "cjk"};
+    static const char *const profiles[] = {"auto", "news", "prose", "records",
+                                           "code", "cjk",  "pages", "legal"};
     for (int i = 0; i < SLUICE_N_PROFILES; i++) {
         if (strcmp(name, profiles[i]) == 0) {
             config->duplicate.text_profile = (sluice_profile)i;

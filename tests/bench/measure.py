@@ -187,7 +187,7 @@ def measure_flat(results, build):
 def measure_rows(results, build):
     lines = []
     rows = {}
-    for profile in ("auto", "news", "prose", "records", "code", "cjk"):
+    for profile in ("auto", "news", "prose", "records", "code", "cjk", "pages", "legal"):
         words = ("check", "--json", "--set", f"duplicate.text.profile={profile}")
         found = json.loads("\n".join(output_of(os.path.join(build, "sluice"), *words)))
         text, exact = found["text"], found["exact"]

@@ -153,6 +153,7 @@ def received(one):
 
 
 METHODS = annotation_pb.Duplicate.Method
+DIFFERS = annotation_pb.Duplicate.Differs
 
 
 def record_of(got):
@@ -163,6 +164,8 @@ def record_of(got):
         match = {"of": note.duplicate.of, "of_source": note.duplicate.of_source,
                  "similarity": pytest.approx(note.duplicate.similarity, abs=1e-6),
                  "method": METHODS.Name(note.duplicate.method).removeprefix("METHOD_").lower()}
+        if note.duplicate.differs:
+            match["differs"] = DIFFERS.Name(note.duplicate.differs).removeprefix("DIFFERS_").lower()
     decision = annotation_pb.Annotation.Decision.Name(note.decision).removeprefix("DECISION_").lower()
     return {"id": got.id, "source": got.source, "offset": note.offset, "decision": decision,
             "reasons": list(note.reasons), "weight": note.weight, "duplicate": match, "influence": None}

@@ -50,6 +50,12 @@ static sluice_sample draw_sample(uint64_t *state, uint64_t offset, char *id)
     sample.i_producer = random_below(state, 2);
     sample.features.has = (uint8_t)random_below(state, 16);
     sample.features.profile = random_below(state, 4) ? SLUICE_PROFILE_NEWS : SLUICE_PROFILE_RECORDS;
+    for (uint32_t i = 0; i < SLUICE_BOTTOM_HASHES; i++) { /* parts of wholes */
+        if (i % (1 + offset % 9) == 0) {
+            sample.features.bottom[sample.features.n_bottom++] = 1000 * i + (uint32_t)family / 10;
+        }
+    }
+    sample.features.has |= offset % 3 != 0 ? SLUICE_HAS_BOTTOM : 0;
     uint32_t noise = random_below(state, 3) * random_below(state, 20);
     for (uint32_t i = 0; i < noise; i++) {
         uint32_t i_changed = random_below(state, SLUICE_SKETCH_COORDINATES);
@@ -63,6 +69,8 @@ static sluice_sample draw_sample(uint64_t *state, uint64_t offset, char *id)
     return sample;
 }
 
+static uint32_t n_contained; /* answers that told what contains the sample */
+
 static void assert_same_answer(const sl_duplicate *a, const sl_duplicate *b,
                                const sluice_sample *sample)
 {
@@ -73,6 +81,10 @@ static void assert_same_answer(const sl_duplicate *a, const sl_duplicate *b,
     assert_int_equal(from_a.redelivered, from_b.redelivered);
     assert_int_equal(from_a.of_offset, from_b.of_offset);
     assert_true(from_a.similarity == from_b.similarity);
+    assert_int_equal(from_a.differs, from_b.differs);
+    assert_true(from_a.contained == from_b.contained);
+    assert_true(sl_span_equal(from_a.contained_in, from_b.contained_in));
+    n_contained += from_a.contained > 0;
     assert_true(sl_span_equal(from_a.of_id, from_b.of_id));
     assert_true(sl_span_equal(from_a.of_source, from_b.of_source));
 }
@@ -104,7 +116,7 @@ static void compare_with_rebuilt(test_stream *stream, uint64_t from_offset)
     uint64_t state = stream->state; /* probing must not change the stream */
     for (int i = 0; i < N_PROBES; i++) {
         sluice_sample sample = draw_sample(&state, stream->n + random_below(&state, 50), id);
-        sample.features.has = SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH;
+        sample.features.has |= SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH;
         if (i % 8 == 2) {
             sample.features.has = SLUICE_HAS_IMAGE;
         }
@@ -154,6 +166,7 @@ static void run_stream(uint64_t seed, bool forgets, uint64_t window, uint64_t ag
     stream->config.duplicate.image_threshold = seed % 2 == 0 ? 0.94 : 0.8; /* keys, or a scan */
     stream->config.duplicate.image_turns = seed % 11 == 0;
     stream->config.duplicate.window_samples = window;
+    stream->config.duplicate.text_containment = 0.8;
     stream->config.duplicate.window_age_us = age_us;
     stream->state = seed;
     assert_int_equal(sl_duplicate_open(&stream->config, &stream->duplicate, NULL), SLUICE_OK);
@@ -190,6 +203,7 @@ static void run_stream(uint64_t seed, bool forgets, uint64_t window, uint64_t ag
     assert_true(n_found > 0 && n_found < N_STREAM);
     assert_true(n_images > (window == 0 && age_us == 0 ? 100 : 1));
     assert_true(sl_duplicate_usage_of(stream->duplicate, SLUICE_METHOD_IMAGE).evicted > 0);
+    assert_true(n_contained > 100);
     for (uint64_t i = 0; i < stream->n; i++) {
         sl_bytes_fini(&stream->stored[i].row);
     }

@@ -122,7 +122,7 @@ static void test_config_parse_three_errors_reports_all_with_their_places(void **
                         "duplicate.text.memroy: unknown key; did you mean duplicate.text.memory?");
     assert_string_equal(errors.error[2].text,
                         "duplicate.text.profile: have \"newz\"; expected auto, news, prose, "
-                        "records, code or cjk; did you mean news?");
+                        "records, code, cjk, pages or legal; did you mean news?");
     assert_int_equal(errors.error[0].line, 1);
     assert_int_equal(errors.error[0].column, 10);
     assert_int_equal(errors.error[1].line, 4);
@@ -571,11 +571,13 @@ static void test_config_state_lines_are_sorted_and_plain(void **state)
                                             "duplicate.image.profile: copies\n"
                                             "duplicate.image.threshold: auto\n"
                                             "duplicate.image.turns: false\n"
+                                            "duplicate.text.containment: auto\n"
                                             "duplicate.text.fold_chinese: auto\n"
                                             "duplicate.text.memory: 536870912\n"
                                             "duplicate.text.profile: auto\n"
                                             "duplicate.text.shingle: auto\n"
                                             "duplicate.text.threshold: 0.7\n"
+                                            "duplicate.text.weights: auto\n"
                                             "duplicate.window.age: 0\n"
                                             "duplicate.window.samples: 0\n"
                                             "encoder: upstream\n"

@@ -34,6 +34,28 @@ static void test_agreement_counts_every_single_coordinate(void **state)
     }
 }
 
+static void test_agreement_weighted_is_as_its_reference(void **state)
+{
+    (void)state;
+    sl_agreement_weighted *best = sl_agreement_weighted_best();
+    uint8_t a[SLUICE_SKETCH_COORDINATES + 7], b[sizeof a], weight[sizeof a];
+    uint64_t random = 1;
+    for (uint32_t i = 0; i < 5000; i++) {
+        uint32_t sum = 0, shift = i % 8;
+        for (uint32_t j = 0; j < sizeof a; j++) {
+            a[j] = (uint8_t)next_random(&random);
+            b[j] = random_below(&random, 1 + i % 10) ? (uint8_t)next_random(&random) : a[j];
+            weight[j] = (uint8_t)next_random(&random);
+        }
+        for (uint32_t j = shift; j < shift + SLUICE_SKETCH_COORDINATES; j++) {
+            sum += a[j] == b[j] ? weight[j] : 0;
+        }
+        assert_int_equal(best(a + shift, b + shift, weight + shift), sum);
+        assert_int_equal(sl_agreement_weighted_ref(a + shift, b + shift, weight + shift), sum);
+    }
+    assert_true(sl_agreement_weighted_similarity(640, 1280) == sl_agreement_similarity(64));
+}
+
 static void test_similarity_takes_chance_out(void **state)
 {
     (void)state;
@@ -60,6 +82,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_agreement_best_kernel_is_as_its_reference),
         cmocka_unit_test(test_agreement_counts_every_single_coordinate),
+        cmocka_unit_test(test_agreement_weighted_is_as_its_reference),
         cmocka_unit_test(test_similarity_takes_chance_out),
         cmocka_unit_test(test_agreement_least_is_the_first_at_the_threshold),
     };

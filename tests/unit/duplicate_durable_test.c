@@ -60,6 +60,12 @@ static void assert_round_trip(const sluice_sample *sample)
     if (sample->features.has & SLUICE_HAS_SKETCH) {
         assert_int_equal(back.features.profile, sample->features.profile);
         assert_memory_equal(back.features.sketch, sample->features.sketch, 128);
+        assert_memory_equal(back.features.trace, sample->features.trace, SLUICE_TRACE_BYTES);
+    }
+    if (sample->features.has & SLUICE_HAS_BOTTOM) {
+        assert_int_equal(back.features.n_bottom, sample->features.n_bottom);
+        assert_memory_equal(back.features.bottom, sample->features.bottom,
+                            4 * back.features.n_bottom);
     }
     if (sample->features.has & SLUICE_HAS_IMAGE) {
         assert_memory_equal(back.features.image_signature, sample->features.image_signature, 64);
@@ -76,12 +82,17 @@ static void assert_round_trip(const sluice_sample *sample)
 static void test_durable_rows_come_back_and_no_part_of_them(void **state)
 {
     (void)state;
-    for (uint8_t has = 1; has < 16; has++) {
+    for (uint8_t has = 1; has < 32; has++) {
         sluice_sample sample = make_sample(12345, 7, "an id", "a source");
         sluice_sample image = make_image_sample(12345, 7, "an id", "a source");
         memcpy(sample.features.image_signature, image.features.image_signature, 64);
+        memset(sample.features.trace, 0x5a, sizeof sample.features.trace);
         memset(sample.features.image_colours, 0x85, sizeof sample.features.image_colours);
         sample.features.has = has;
+        sample.features.n_bottom = 1U + has % 3U * 60;
+        for (uint32_t i = 0; i < sample.features.n_bottom; i++) {
+            sample.features.bottom[i] = 7 * i + 1;
+        }
         assert_round_trip(&sample);
     }
 }
@@ -144,8 +155,9 @@ static void test_durable_row_is_compact(void **state)
     (void)state;
     sluice_bytes row = {0};
     sluice_sample sample = make_sample(1000, 7, "0123456789abcdef", "web");
+    sample.features.trace[3] = 1;
     write(&sample, &row);
-    assert_in_range(row.size, 1, 161 + 16 + 3 + 21);
+    assert_in_range(row.size, 1, 161 + 16 + 3 + 21 + SLUICE_TRACE_BYTES);
     sl_bytes_fini(&row);
 }
 
@@ -181,10 +193,24 @@ static void test_durable_hostile_fields_are_refused(void **state)
     }
     good.features.profile = SLUICE_PROFILE_NEWS;
     write(&good, &row);
-    row.data[0]++; /* version */
+    row.data[0]++; /* version 3, but the trace is not there */
     assert_refused(&row, row.size);
     row.data[0]--;
-    row.data[1] |= 16; /* an unknown feature */
+    row.data[1] |= 32; /* an unknown feature */
+    assert_refused(&row, row.size);
+    good.features.has |= SLUICE_HAS_BOTTOM;
+    for (uint32_t i = 0; i < 2; i++) { /* none, not ascending */
+        good.features.n_bottom = i == 0 ? 0 : 2;
+        good.features.bottom[0] = good.features.bottom[1] = 5;
+        write(&good, &row);
+        assert_refused(&row, row.size);
+    }
+    good.features.n_bottom = SLUICE_BOTTOM_HASHES;
+    for (uint32_t i = 0; i < SLUICE_BOTTOM_HASHES; i++) {
+        good.features.bottom[i] = i;
+    }
+    write(&good, &row);
+    row.data[row.size - 6 - 4 * SLUICE_BOTTOM_HASHES - 1]++; /* one more than there may be */
     assert_refused(&row, row.size);
     sluice_sample image = make_image_sample(1, 7, "id", "source");
     image.features.image_signature[SLUICE_IMAGE_BYTES - 3] = 0x80; /* a bit beyond the last */
@@ -193,21 +219,31 @@ static void test_durable_hostile_fields_are_refused(void **state)
     sl_bytes_fini(&row);
 }
 
-/* A state that an older program left. */
-static void test_durable_row_of_version_1_comes_back(void **state)
+/* A row as an older program wrote it: without the varint of 302 if it knew no images. */
+static void write_older(uint8_t version, sluice_bytes *row)
+{
+    sluice_sample sample = make_sample(12345, 7, "an id", "a source");
+    write(&sample, row);
+    row->size -= version == 1 ? 2 : 0;
+    row->data[0] = version;
+}
+
+static void test_durable_rows_of_older_versions_come_back(void **state)
 {
     (void)state;
+    static const uint8_t no_trace[SLUICE_TRACE_BYTES];
     sluice_bytes row = {0};
-    sluice_sample sample = make_sample(12345, 7, "an id", "a source");
-    write(&sample, &row);
-    row.data[0] = 1;
-    row.size -= 2; /* the varint of 302 */
-    sluice_sample back;
+    sluice_sample sample = make_sample(12345, 7, "an id", "a source"), back;
     sl_durable_from oldest;
-    assert_int_equal(sl_durable_read(span_of(&row), &back, &oldest), SLUICE_OK);
-    assert_int_equal(oldest.text, from + 1);
-    assert_int_equal(oldest.image, 0);
-    assert_memory_equal(back.features.sketch, sample.features.sketch, 128);
+    for (uint8_t version = 1; version <= 2; version++) {
+        write_older(version, &row);
+        assert_int_equal(sl_durable_read(span_of(&row), &back, &oldest), SLUICE_OK);
+        assert_int_equal(oldest.text, from + 1);
+        assert_int_equal(oldest.image, version == 1 ? 0 : from + 2);
+        assert_memory_equal(back.features.sketch, sample.features.sketch, 128);
+        assert_memory_equal(back.features.trace, no_trace, sizeof no_trace);
+    }
+    write_older(1, &row);
     row.data[1] |= SLUICE_HAS_IMAGE; /* which it could not have */
     assert_refused(&row, row.size);
     sl_bytes_fini(&row);
@@ -249,7 +285,7 @@ int main(void)
         cmocka_unit_test(test_durable_verdicts_come_back_and_no_part_of_them),
         cmocka_unit_test(test_durable_row_is_compact),
         cmocka_unit_test(test_durable_hostile_fields_are_refused),
-        cmocka_unit_test(test_durable_row_of_version_1_comes_back),
+        cmocka_unit_test(test_durable_rows_of_older_versions_come_back),
         cmocka_unit_test(test_durable_damaged_rows_never_break_a_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

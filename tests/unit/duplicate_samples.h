@@ -21,7 +21,7 @@
     } while (0)
 
 /* Weak, so that these tests have their own profiles, whatever the features stage thinks best:
- * 16 bands of 8 at .8, and 32 of 4 at .5 for records. */
+ * 16 bands of 8 at .8, and 32 of 4 at .5, weighted, for records. */
 __attribute__((weak)) sl_text_settings sl_text_settings_of(const sluice_config *config,
                                                            sluice_profile profile)
 {
@@ -30,6 +30,7 @@ __attribute__((weak)) sl_text_settings sl_text_settings_of(const sluice_config *
     return (sl_text_settings){.threshold = threshold > 0 ? threshold
                                            : records     ? 0.5f
                                                          : 0.8f,
+                              .weighted = records,
                               .n_bands = records ? 32 : 16,
                               .band_rows = records ? 4 : 8};
 }

@@ -197,6 +197,83 @@ static void test_text_table_is_planned_for_the_profile(void **state)
     assert_int_equal(sl_text_index_options(&config).n_keys, 32);
 }
 
+/* Ten kept texts fill a bucket with one band. It names nobody alone; a second band does. */
+static void test_text_hot_band_names_nobody_alone(void **state)
+{
+    (void)state;
+    for (uint32_t n_kept = 9; n_kept <= 10; n_kept++) {
+        sl_text *text = open_text(0.05);
+        sluice_sample center = make_sample(99, 1, "x", "s");
+        for (uint64_t i = 0; i < n_kept; i++) {
+            sluice_sample kept = make_sample(i, 2 + i, "a", "s");
+            memcpy(kept.features.sketch, center.features.sketch, 8);
+            insert(text, &kept);
+        }
+        float similarity = 0;
+        uint64_t found = probe(text, &center, &similarity);
+        assert_int_equal(found == UINT64_MAX, n_kept == 10);
+        assert_int_equal(sl_text_hot_bands(text), n_kept == 10);
+        sluice_sample second = make_sample(50, 70, "b", "s");
+        memcpy(second.features.sketch, center.features.sketch, 16);
+        insert(text, &second);
+        assert_int_equal(probe(text, &center, &similarity), 50);
+        sl_text_close(&text);
+    }
+}
+
+static sluice_sample half_common(uint64_t offset, uint64_t common, uint64_t own)
+{
+    sluice_sample sample = make_sample(offset, common, "a", "s");
+    sluice_sample other = make_sample(offset, own, "a", "s");
+    memcpy(sample.features.sketch + 72, other.features.sketch + 72, 56);
+    sample.features.profile = SLUICE_PROFILE_RECORDS;
+    return sample;
+}
+
+/* 72 of 128 coordinates are boilerplate that 400 texts share: more than the threshold, but it
+ * weighs little. What is their own weighs. */
+static void test_text_boilerplate_weighs_little(void **state)
+{
+    (void)state;
+    sl_text *text = open_text(0);
+    float similarity = 0;
+    for (uint64_t i = 0; i < 400; i++) {
+        sluice_sample kept = half_common(i, 1, 1000 + i);
+        if (i == 2) {
+            assert_true(probe(text, &kept, &similarity) < 2); /* it is not known to be common */
+        }
+        insert(text, &kept);
+    }
+    sluice_sample other = half_common(400, 1, 5000);
+    assert_int_equal(probe(text, &other, &similarity), UINT64_MAX);
+    other = half_common(400, 6000, 1250); /* less than half of the coordinates, but the rare ones */
+    assert_int_equal(probe(text, &other, &similarity), UINT64_MAX);
+    memcpy(other.features.sketch, half_common(0, 1, 1).features.sketch, 72);
+    assert_int_equal(probe(text, &other, &similarity), 250);
+    assert_true(similarity == 1.0f);
+    sl_text_close(&text);
+}
+
+static void test_text_says_in_what_the_match_differs(void **state)
+{
+    (void)state;
+    sl_text *text = open_text(0.8);
+    sluice_sample kept = make_sample(0, 1, "a", "s");
+    kept.features.trace[0] = 7; /* words */
+    kept.features.trace[3] = 1; /* numbers */
+    kept.features.trace[4] = kept.features.trace[10] = 1;
+    insert(text, &kept);
+    sluice_sample other = kept;
+    other.offset = 1;
+    sluice_match match;
+    assert_true(sl_text_probe(text, &other, &match));
+    assert_int_equal(match.differs, SLUICE_DIFFERS_NONE);
+    other.features.trace[3] = 2;
+    assert_true(sl_text_probe(text, &other, &match));
+    assert_int_equal(match.differs, SLUICE_DIFFERS_NUMBERS);
+    sl_text_close(&text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +284,9 @@ int main(void)
         cmocka_unit_test(test_text_threshold_1_needs_equal_normal_hash),
         cmocka_unit_test(test_text_without_sketch_is_not_remembered_and_finds_nothing),
         cmocka_unit_test(test_text_giant_bucket_answers_from_its_newest_ten),
+        cmocka_unit_test(test_text_hot_band_names_nobody_alone),
+        cmocka_unit_test(test_text_boilerplate_weighs_little),
+        cmocka_unit_test(test_text_says_in_what_the_match_differs),
         cmocka_unit_test(test_text_table_is_planned_for_the_profile),
         cmocka_unit_test(test_text_stale_slot_does_not_show_the_row_that_came_after),
     };

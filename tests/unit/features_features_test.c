@@ -239,10 +239,40 @@ static void test_longest_text_of_one_repeated_word_equals_two_of_it(void **state
         memcpy(text + 2 * i, "a ", 2);
     }
     sluice_sample many = make_bytes(*state, "", text, 2 * n);
-    sluice_sample three = make(*state, "a a a");
-    assert_int_equal(many.features.n_shingles, n - 2);
-    assert_int_equal(n_equal(&many, &three), SLUICE_SKETCH_COORDINATES);
+    sluice_sample two = make(*state, "a a"); /* shorter than its shingles: one of two words */
+    assert_int_equal(many.features.n_shingles, n - 1); /* pages: pairs of words */
+    assert_int_equal(n_equal(&many, &two), SLUICE_SKETCH_COORDINATES);
     free(text);
+}
+
+/* Word 3-grams, whatever the profile; the smallest of a whole are among those of its part. */
+static void test_bottom_is_made_where_containment_is_asked_for(void **state)
+{
+    (void)state;
+    sluice_config config = {.seed = 7, .duplicate.text_containment = 0.8};
+    static char text[16 * 2000];
+    for (int i = 0; i < 2000; i++) {
+        sprintf(text + strlen(text), "word%d ", i * 7919 % 2000);
+    }
+    sl_features *features;
+    assert_int_equal(sl_features_open(&config, &features), SLUICE_OK);
+    sluice_sample whole = make(features, text);
+    assert_int_equal(whole.features.has, ALL | SLUICE_HAS_BOTTOM);
+    assert_int_equal(whole.features.n_bottom, SLUICE_BOTTOM_HASHES);
+    text[16 * 400] = 0;
+    sluice_sample part = make(features, text);
+    uint32_t n_common = 0;
+    for (uint32_t i = 0; i < SLUICE_BOTTOM_HASHES; i++) {
+        assert_true(i == 0 || whole.features.bottom[i - 1] < whole.features.bottom[i]);
+        for (uint32_t j = 0; j < part.features.n_bottom; j++) {
+            n_common += whole.features.bottom[i] == part.features.bottom[j];
+        }
+    }
+    assert_in_range(n_common, 10, 70); /* about a third of the text */
+    assert_int_equal(make(features, "two words").features.n_bottom, 1);
+    assert_int_equal(make(features, "a b c a b c").features.n_bottom, 3);
+    assert_int_equal(make(*state, text).features.has, ALL);
+    sl_features_close(&features);
 }
 
 static void test_features_depend_on_the_seed(void **state)
@@ -330,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_text_is_refused_one_byte_beyond_the_limit),
         cmocka_unit_test(test_text_that_expands_too_far_is_refused),
         cmocka_unit_test(test_longest_text_of_one_repeated_word_equals_two_of_it),
+        cmocka_unit_test(test_bottom_is_made_where_containment_is_asked_for),
         cmocka_unit_test(test_features_depend_on_the_seed),
         cmocka_unit_test(test_named_profile_is_taken_for_every_text),
         cmocka_unit_test(test_auto_names_the_profile_it_took),

@@ -351,6 +351,44 @@ static void test_json_numbers_are_the_shortest_that_read_back(void **state)
     assert_similarity(INFINITY, "null");
 }
 
+static void test_json_says_in_what_the_match_differs_only_if_it_does(void **state)
+{
+    (void)state;
+    static const char *const members[] = {NULL, "\"text\", \"differs\": \"numbers\"}",
+                                          "\"text\", \"differs\": \"slot\"}"};
+    for (int i = 0; i < SLUICE_N_DIFFERS; i++) {
+        sluice_sample sample = first_hop();
+        sluice_bytes out = {0};
+        sample.match.method = SLUICE_METHOD_TEXT;
+        sample.match.differs = (sluice_differs)i;
+        wire_check(sl_record_json(&sample, &out));
+        wire_check(sl_bytes_put_u8(&out, 0));
+        const char *wanted = i == 0 ? "\"text\"}" : members[i];
+        assert_non_null(strstr((char *)out.data, wanted));
+        sl_bytes_fini(&out);
+        assert_survives_the_wire(&sample);
+    }
+}
+
+static void test_json_says_what_contains_the_sample_only_if_something_does(void **state)
+{
+    (void)state;
+    sluice_sample sample = second_hop();
+    sluice_bytes out = {0};
+    wire_check(sl_record_json(&sample, &out));
+    wire_check(sl_bytes_put_u8(&out, 0));
+    assert_null(strstr((char *)out.data, "contained"));
+    out.size = 0;
+    sample.match.contained = 0.875f;
+    sample.match.contained_in = sl_span_of("long");
+    wire_check(sl_record_json(&sample, &out));
+    wire_check(sl_bytes_put_u8(&out, 0));
+    assert_non_null(strstr((char *)out.data, ", \"contained\": 0.875, \"contained_in\": \"long\", "
+                                             "\"influence\": "));
+    assert_survives_the_wire(&sample);
+    sl_bytes_fini(&out);
+}
+
 static void test_json_every_shortest_number_reads_back(void **state)
 {
     (void)state;
@@ -584,6 +622,8 @@ int main(void)
         cmocka_unit_test(test_json_strings_are_escaped_and_repaired),
         cmocka_unit_test(test_json_id_of_a_refused_sample_is_cut_to_its_limit),
         cmocka_unit_test(test_json_numbers_are_the_shortest_that_read_back),
+        cmocka_unit_test(test_json_says_in_what_the_match_differs_only_if_it_does),
+        cmocka_unit_test(test_json_says_what_contains_the_sample_only_if_something_does),
         cmocka_unit_test(test_json_every_shortest_number_reads_back),
         cmocka_unit_test(test_json_of_wire_without_annotation_or_damaged_changes_nothing),
         cmocka_unit_test(test_sample_of_wire_is_the_sample_that_was_judged),

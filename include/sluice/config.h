@@ -85,6 +85,8 @@ typedef struct sluice_config {
         sluice_image_profile image_profile;
         double image_threshold;     /* 0 = the profile's; else share of equal bits (.5, 1] */
         uint32_t image_min_quality; /* 0..100; less is not compared               */
+        uint64_t embedding_memory;  /* bytes                                      */
+        double embedding_threshold; /* cosine, (0, 1]                             */
     } duplicate;
     uint32_t encoder; /* 0 upstream, 1 none */
     sluice_influence_config influence;

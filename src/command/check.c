@@ -180,6 +180,8 @@ static void print_findings(const sluice_config *config, const check_findings *fi
                      "duplicate.text.memory", config);
         print_method("image", "images", findings->plan.image_rows, findings->plan.image_row_bytes,
                      "duplicate.image.memory", config);
+        print_method("embed", "vectors of 384", findings->plan.embedding_rows,
+                     findings->plan.embedding_row_bytes, "duplicate.embedding.memory", config);
         printf("A restart with all of it in use takes about %s (at %.0f rows/s).\n",
                sl_progress_duration(restart_seconds(findings), seconds, sizeof seconds),
                SL_CHECK_ROWS_PER_SECOND);
@@ -242,6 +244,10 @@ static void print_json(const sluice_config *config, const check_findings *findin
         json_object_set_new(object, "image",
                             method_json(findings->plan.image_rows, findings->plan.image_row_bytes,
                                         config->duplicate.image_memory));
+        json_object_set_new(object, "embedding",
+                            method_json(findings->plan.embedding_rows,
+                                        findings->plan.embedding_row_bytes,
+                                        config->duplicate.embedding_memory));
         json_object_set_new(object, "restart_seconds", json_real(restart_seconds(findings)));
     }
     json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(6));

@@ -9,6 +9,9 @@
  *                      image --hit--> match (share of equal signature bits)
  *                        | none
  *                        v
+ *                     embedding --hit--> match (cosine)
+ *                        | none
+ *                        v
  *                       no duplicate
  *   apply    kept or flagged -> a row in every method that the sample has features for
  *
@@ -20,6 +23,7 @@
 #include "duplicate/duplicate.h"
 
 #include "duplicate/durable.h"
+#include "duplicate/embedding.h"
 #include "duplicate/exact.h"
 #include "duplicate/image.h"
 #include "duplicate/text.h"
@@ -30,6 +34,7 @@ struct sl_duplicate {
     sl_exact *exact; /* NULL, like the others: nothing is remembered (duplicate.enabled: false)   */
     sl_text *text;
     sl_image *image;
+    sl_embedding *embedding;
     sl_window window;
     uint64_t next_offset;    /* behind the last sample applied or row read                        */
     int64_t last_arrived_us; /* of it                                                             */
@@ -51,6 +56,8 @@ sluice_status sl_duplicate_open(const sluice_config *config, sl_duplicate **out,
         status = sl_exact_open(config, &duplicate->exact, why);
         status = status != SLUICE_OK ? status : sl_text_open(config, &duplicate->text, why);
         status = status != SLUICE_OK ? status : sl_image_open(config, &duplicate->image, why);
+        status =
+            status != SLUICE_OK ? status : sl_embedding_open(config, &duplicate->embedding, why);
     }
     if (status != SLUICE_OK) {
         sl_duplicate_close(&duplicate);
@@ -63,6 +70,7 @@ sluice_status sl_duplicate_open(const sluice_config *config, sl_duplicate **out,
 void sl_duplicate_close(sl_duplicate **duplicate_p)
 {
     if (*duplicate_p != NULL) {
+        sl_embedding_close(&(*duplicate_p)->embedding);
         sl_image_close(&(*duplicate_p)->image);
         sl_text_close(&(*duplicate_p)->text);
         sl_exact_close(&(*duplicate_p)->exact);
@@ -91,8 +99,16 @@ void sl_duplicate_probe(const sl_duplicate *duplicate, const sluice_sample *samp
     if (is_enabled(duplicate)) {
         (void)(sl_exact_probe(duplicate->exact, sample, match) ||
                sl_text_probe(duplicate->text, sample, match) ||
-               sl_image_probe(duplicate->image, sample, match));
+               sl_image_probe(duplicate->image, sample, match) ||
+               sl_embedding_probe(duplicate->embedding, sample, match));
     }
+}
+
+bool sl_duplicate_redelivers(const sl_duplicate *duplicate, const sluice_sample *sample)
+{
+    sluice_match match = {.method = SLUICE_METHOD_NONE};
+    return is_enabled(duplicate) && sl_exact_probe(duplicate->exact, sample, &match) &&
+           match.redelivered;
 }
 
 static bool is_remembered(const sluice_sample *sample)
@@ -106,6 +122,7 @@ static void insert(sl_duplicate *duplicate, const sluice_sample *sample)
     sl_exact_insert(duplicate->exact, sample);
     sl_text_insert(duplicate->text, sample);
     sl_image_insert(duplicate->image, sample);
+    sl_embedding_insert(duplicate->embedding, sample);
 }
 
 static void advance(sl_duplicate *duplicate, const sluice_sample *sample)
@@ -135,7 +152,8 @@ bool sl_duplicate_forget(sl_duplicate *duplicate, uint64_t offset)
     bool in_exact = sl_exact_forget(duplicate->exact, offset);
     bool in_text = sl_text_forget(duplicate->text, offset);
     bool in_image = sl_image_forget(duplicate->image, offset);
-    return in_exact || in_text || in_image;
+    bool in_embedding = sl_embedding_forget(duplicate->embedding, offset);
+    return in_exact || in_text || in_image || in_embedding;
 }
 
 void sl_duplicate_touch(sl_duplicate *duplicate)
@@ -143,6 +161,7 @@ void sl_duplicate_touch(sl_duplicate *duplicate)
     if (is_enabled(duplicate)) {
         sl_index_touch(sl_exact_index(duplicate->exact));
         sl_index_touch(sl_text_index(duplicate->text));
+        sl_embedding_touch(duplicate->embedding);
     }
 }
 
@@ -153,9 +172,9 @@ uint64_t sl_duplicate_oldest(const sl_duplicate *duplicate)
     }
     sl_horizon horizon =
         sl_window_horizon(&duplicate->window, duplicate->next_offset, duplicate->last_arrived_us);
-    const sl_rows *const methods[] = {sl_exact_index(duplicate->exact)->rows,
-                                      sl_text_index(duplicate->text)->rows,
-                                      sl_image_rows(duplicate->image)};
+    const sl_rows *const methods[] = {
+        sl_exact_index(duplicate->exact)->rows, sl_text_index(duplicate->text)->rows,
+        sl_image_rows(duplicate->image), sl_embedding_rows(duplicate->embedding)};
     uint64_t oldest = UINT64_MAX;
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         uint64_t of_method = sl_rows_oldest(methods[i], &horizon);
@@ -179,7 +198,8 @@ sl_durable_from sl_duplicate_row_from(const sl_duplicate *duplicate)
     }
     return (sl_durable_from){oldest_row(duplicate, sl_exact_index(duplicate->exact)->rows),
                              oldest_row(duplicate, sl_text_index(duplicate->text)->rows),
-                             oldest_row(duplicate, sl_image_rows(duplicate->image))};
+                             oldest_row(duplicate, sl_image_rows(duplicate->image)),
+                             oldest_row(duplicate, sl_embedding_rows(duplicate->embedding))};
 }
 
 sluice_status sl_duplicate_row_write(const sl_duplicate *duplicate, const sl_durable_from *from,
@@ -205,6 +225,7 @@ sluice_status sl_duplicate_row_read(sl_duplicate *duplicate, sluice_span row, ui
         sl_exact_evict(duplicate->exact, from.exact);
         sl_text_evict(duplicate->text, from.text);
         sl_image_evict(duplicate->image, from.image);
+        sl_embedding_evict(duplicate->embedding, from.embedding);
     }
     advance(duplicate, &sample);
     *offset = sample.offset;
@@ -216,7 +237,8 @@ bool sl_duplicate_validate(const sl_duplicate *duplicate, const char **reason)
     *reason = NULL;
     return !is_enabled(duplicate) || (sl_exact_validate(duplicate->exact, reason) &&
                                       sl_text_validate(duplicate->text, reason) &&
-                                      sl_image_validate(duplicate->image, reason));
+                                      sl_image_validate(duplicate->image, reason) &&
+                                      sl_embedding_validate(duplicate->embedding, reason));
 }
 
 sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_bytes)
@@ -228,13 +250,19 @@ sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_
     sl_index_options text = sl_text_index_options(config);
     sl_duplicate_plan plan = {.exact_rows = sl_index_rows_of(&exact, id_bytes),
                               .text_rows = sl_index_rows_of(&text, id_bytes),
-                              .image_rows = sl_image_rows_of(config, id_bytes)};
+                              .image_rows = sl_image_rows_of(config, id_bytes),
+                              .embedding_rows =
+                                  sl_embedding_rows_of(config, SL_DUPLICATE_PLAN_DIM, id_bytes)};
     plan.exact_row_bytes =
         plan.exact_rows == 0 ? 0 : (double)config->duplicate.exact_memory / (double)plan.exact_rows;
     plan.text_row_bytes =
         plan.text_rows == 0 ? 0 : (double)config->duplicate.text_memory / (double)plan.text_rows;
     plan.image_row_bytes =
         plan.image_rows == 0 ? 0 : (double)config->duplicate.image_memory / (double)plan.image_rows;
+    plan.embedding_row_bytes =
+        plan.embedding_rows == 0
+            ? 0
+            : (double)config->duplicate.embedding_memory / (double)plan.embedding_rows;
     return plan;
 }
 
@@ -248,6 +276,9 @@ sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_m
     }
     if (is_enabled(duplicate) && method == SLUICE_METHOD_IMAGE) {
         return sl_image_usage(duplicate->image);
+    }
+    if (is_enabled(duplicate) && method == SLUICE_METHOD_EMBEDDING) {
+        return sl_embedding_usage(duplicate->embedding);
     }
     return (sl_duplicate_usage){0};
 }

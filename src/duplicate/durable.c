@@ -1,11 +1,13 @@
 /* durable.c - the durable form of what the duplicate stage remembers of one sample.
  *
- *   | version 2 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v, source
+ *   | version 3 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v, source
  * | | raw hash 16, if has RAW | normal hash 16, if has NORMAL | profile 1, sketch 128, if has
- * SKETCH | | signature 64, colours 32, if has IMAGE | oldest offset v, of exact, text, image |
+ * SKETCH | | signature 64, colours 32, if has IMAGE | key 4, sign bits 64, dimension v, vector of
+ * 16-bit integers, if has EMBEDDING | oldest offset v, of exact, text, image, embedding |
  *
  *   v = varint; integers are little-endian. About 185 bytes and the names for a text,
- *   140 for an image. Version 1 has no images and no oldest offset of theirs.
+ *   140 for an image. Version 1 has no images and no oldest offset of theirs, version 2 has no
+ *   embeddings; it is written where nothing is said of them.
  *
  * Why strict: a row comes back from a disk. What is not exactly a row is refused as a whole, so a
  * damaged one can hide samples and never makes a false duplicate of one.
@@ -15,10 +17,12 @@
 
 #include "bytes.h"
 
-#define VERSION      2
-#define VERSION_TEXT 1 /* before images */
-#define HAS_TEXT     (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
-#define HAS_ALL      (HAS_TEXT | SLUICE_HAS_IMAGE)
+#define VERSION       3
+#define VERSION_IMAGE 2 /* before embeddings */
+#define VERSION_TEXT  1 /* before images */
+#define HAS_TEXT      (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
+#define HAS_PAYLOAD   (HAS_TEXT | SLUICE_HAS_IMAGE)
+#define HAS_ALL       (HAS_PAYLOAD | SLUICE_HAS_EMBEDDING)
 
 static sluice_status write_span(sluice_span span, sluice_bytes *out)
 {
@@ -32,11 +36,22 @@ static sluice_status write_hash(const uint64_t *hash, sluice_bytes *out)
     return sl_bytes_put_u64(out, hash[1]);
 }
 
+static sluice_status write_embedding(const sluice_features *features, sluice_bytes *out)
+{
+    SLUICE_TRY(sl_bytes_put_u32(out, features->embedding_key));
+    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
+        SLUICE_TRY(sl_bytes_put_u64(out, features->sign_bits[k]));
+    }
+    SLUICE_TRY(sl_bytes_put_varint(out, features->embedding.size / 2));
+    return sl_bytes_append(out, features->embedding.data, features->embedding.size);
+}
+
 static sluice_status write_fields(const sluice_sample *sample, const sl_durable_from *from,
                                   sluice_bytes *out)
 {
     const sluice_features *features = &sample->features;
-    SLUICE_TRY(sl_bytes_put_u8(out, VERSION));
+    bool tells_embedding = (features->has & SLUICE_HAS_EMBEDDING) != 0 || from->embedding != 0;
+    SLUICE_TRY(sl_bytes_put_u8(out, tells_embedding ? VERSION : VERSION_IMAGE));
     SLUICE_TRY(sl_bytes_put_u8(out, features->has & HAS_ALL));
     SLUICE_TRY(sl_bytes_put_varint(out, sample->offset));
     SLUICE_TRY(sl_bytes_put_u64(out, (uint64_t)sample->arrived_us));
@@ -58,9 +73,13 @@ static sluice_status write_fields(const sluice_sample *sample, const sl_durable_
             sl_bytes_append(out, features->image_signature, sizeof features->image_signature));
         SLUICE_TRY(sl_bytes_append(out, features->image_colours, sizeof features->image_colours));
     }
+    if (features->has & SLUICE_HAS_EMBEDDING) {
+        SLUICE_TRY(write_embedding(features, out));
+    }
     SLUICE_TRY(sl_bytes_put_varint(out, from->exact));
     SLUICE_TRY(sl_bytes_put_varint(out, from->text));
-    return sl_bytes_put_varint(out, from->image);
+    SLUICE_TRY(sl_bytes_put_varint(out, from->image));
+    return tells_embedding ? sl_bytes_put_varint(out, from->embedding) : SLUICE_OK;
 }
 
 sluice_status sl_durable_write(const sluice_sample *sample, const sl_durable_from *from,
@@ -78,6 +97,20 @@ static void read_hash(sl_reader *reader, uint64_t *hash)
 {
     hash[0] = sl_reader_u64(reader);
     hash[1] = sl_reader_u64(reader);
+}
+
+static void read_embedding(sl_reader *reader, sluice_features *features)
+{
+    features->embedding_key = sl_reader_u32(reader);
+    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
+        features->sign_bits[k] = sl_reader_u64(reader);
+    }
+    uint64_t dim = sl_reader_varint(reader);
+    if (dim < SLUICE_EMBEDDING_MIN || dim > SLUICE_EMBEDDING_MAX) {
+        reader->bad = true;
+        return;
+    }
+    features->embedding = sl_reader_span(reader, 2 * (size_t)dim);
 }
 
 static void read_features(sl_reader *reader, sluice_features *features)
@@ -102,6 +135,9 @@ static void read_features(sl_reader *reader, sluice_features *features)
             memcpy(features->image_signature, signature.data, signature.size);
             memcpy(features->image_colours, colours.data, colours.size);
         }
+    }
+    if (features->has & SLUICE_HAS_EMBEDDING) {
+        read_embedding(reader, features);
     }
 }
 
@@ -155,9 +191,11 @@ sluice_status sl_durable_read(sluice_span row, sluice_sample *sample, sl_durable
     read_features(&reader, &sample->features);
     from->exact = sl_reader_varint(&reader);
     from->text = sl_reader_varint(&reader);
-    from->image = version == VERSION ? sl_reader_varint(&reader) : 0;
-    bool known =
-        version == VERSION || (version == VERSION_TEXT && (sample->features.has & ~HAS_TEXT) == 0);
+    from->image = version >= VERSION_IMAGE ? sl_reader_varint(&reader) : 0;
+    from->embedding = version >= VERSION ? sl_reader_varint(&reader) : 0;
+    uint8_t has = sample->features.has;
+    bool known = version == VERSION || (version == VERSION_IMAGE && (has & ~HAS_PAYLOAD) == 0) ||
+                 (version == VERSION_TEXT && (has & ~HAS_TEXT) == 0);
     if (!known || reader.bad || reader.at != reader.end || i_producer > UINT32_MAX ||
         !is_row(sample)) {
         *sample = (sluice_sample){0};

@@ -2,6 +2,7 @@
 #ifndef SL_FEATURES_H
 #define SL_FEATURES_H
 
+#include "arena.h"
 #include "status.h"
 #include "sluice/config.h"
 #include "sluice/sample.h"
@@ -24,5 +25,11 @@ typedef struct sl_features sl_features; /* scratch memory of one thread */
 SLUICE_MUST_USE sluice_status sl_features_open(const sluice_config *config, sl_features **out);
 void sl_features_close(sl_features **features_p);
 void sl_features_make(sl_features *features, sluice_sample *sample);
+
+/* Adds what follows from the views, behind make: the embedding of 8 to 4,096 numbers, and a hash
+ * where there is no payload. `arena` lends it; its cap is raised. NOMEM: nothing was added. Pure.
+ */
+SLUICE_MUST_USE sluice_status sl_features_embed(sl_features *features, sl_arena *arena,
+                                                sluice_sample *sample);
 
 #endif

@@ -8,6 +8,7 @@
  * understand, and what a person sees in a hex dump. */
 #include "spool/meta.h"
 #include "spool/seal.h"
+#include "sluice/config.h"
 #include "sluice/version.h"
 #include "bytes.h"
 
@@ -191,6 +192,23 @@ static sluice_status fail_differing(const sl_environment *environment, sluice_me
                        (const char *)old.data, shown(new), (const char *)new.data);
 }
 
+/* Whether a key has the default value: a state that was made before the key was has it too. */
+static sluice_status is_default(sluice_span key, sluice_span value, bool *same)
+{
+    sluice_config config;
+    sluice_bytes lines = {0};
+    *same = false;
+    sluice_config_default(&config);
+    sluice_status status = sluice_config_state_lines(&config, &lines);
+    sluice_span rest = {lines.data, lines.size}, its_key, its_value;
+    while (status == SLUICE_OK && rest.size > 0) {
+        next_line(&rest, &its_key, &its_value);
+        *same = *same || (sl_span_equal(key, its_key) && sl_span_equal(value, its_value));
+    }
+    sl_bytes_fini(&lines);
+    return status;
+}
+
 sluice_status sl_meta_check_lines(const sl_environment *environment, MDB_txn *txn,
                                   sluice_span lines, sluice_message *why)
 {
@@ -207,7 +225,13 @@ sluice_status sl_meta_check_lines(const sl_environment *environment, MDB_txn *tx
             return fail_differing(environment, why, key_old, old, (sluice_span){0});
         }
         if (order > 0) {
-            return fail_differing(environment, why, key_new, (sluice_span){0}, new);
+            bool same;
+            SLUICE_TRY(is_default(key_new, new, &same));
+            if (!same) {
+                return fail_differing(environment, why, key_new, (sluice_span){0}, new);
+            }
+            lines = rest_lines;
+            continue;
         }
         if (!sl_span_equal(old, new)) {
             return fail_differing(environment, why, key_old, old, new);

@@ -335,7 +335,8 @@ bool sl_embedding_probe(const sl_embedding *embedding, const sluice_sample *samp
         return false;
     }
     close_gaps(embedding);
-    sl_few few = {.n = 0};
+    sl_few few;
+    few.n = 0; /* the rest of it is filled as rows come */
     sl_horizon horizon = sl_window_horizon(&embedding->window, sample->offset, sample->arrived_us);
     uint64_t first = first_visible(embedding, &horizon);
     if (embedding->keys != NULL && sl_signs_head(embedding->signs) - first > FLAT_ROWS) {
@@ -372,13 +373,15 @@ void sl_embedding_insert(sl_embedding *embedding, const sluice_sample *sample)
     close_gaps(embedding);
     make_room(embedding, sample);
     const sluice_span vector = sample->features.embedding;
-    uint8_t extra[2 * SLUICE_EMBEDDING_MAX + SL_ROWS_UNIT] = {0};
-    SLUICE_ASSERT(vector.size <= 2 * SLUICE_EMBEDDING_MAX);
+    const uint32_t extra_bytes = extra_bytes_of((uint32_t)vector.size / 2);
+    uint8_t extra[2 * SLUICE_EMBEDDING_MAX];
+    SLUICE_ASSERT(vector.size >= SL_ROWS_UNIT && extra_bytes <= sizeof extra);
+    memset(extra + extra_bytes - SL_ROWS_UNIT, 0, SL_ROWS_UNIT);
     memcpy(extra, vector.data, vector.size);
     sl_row row = {.offset = sample->offset,
                   .arrived_us = sample->arrived_us,
                   .i_producer = sample->features.embedding_key, /* its place is free here */
-                  .extra = {extra, extra_bytes_of((uint32_t)vector.size / 2)},
+                  .extra = {extra, extra_bytes},
                   .id = sample->id,
                   .source = sample->source};
     uint32_t place = sl_rows_append(embedding->rows, &row);

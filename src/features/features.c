@@ -366,7 +366,7 @@ sluice_status sl_features_embed(sl_features *features, sl_arena *arena, sluice_s
         uint8_t *vector = margins + SLUICE_SIGN_BITS;
         sl_sign_sketch_make(features->signs, views->rows, views->dim, key, features->kernel,
                             sample->features.sign_bits, margins);
-        sl_sign_quantize(views->rows, views->dim, vector);
+        sl_sign_quantize(views->rows, views->dim, features->kernel, vector);
         sample->features.embedding_key = (uint32_t)key;
         sample->features.sign_margins = margins;
         sample->features.embedding = (sluice_span){vector, vector_bytes};

@@ -117,27 +117,98 @@ SL_TARGET_AVX512 static void round_avx512(float *y, const uint32_t *flip, uint32
 }
 #endif
 
-/* ---- the whole ------------------------------------------------------------------------------- */
+/* ---- what is read off it --------------------------------------------------------------------- */
 
-static void read_signs(const float *y, uint64_t key, uint64_t *bits)
+static void read_signs_ref(const float *y, uint64_t *bits)
 {
     for (uint32_t w = 0; w < SLUICE_SIGN_WORDS; w++) {
-        uint64_t word = 0;
+        bits[w] = 0;
         for (uint32_t i = 0; i < 64; i++) {
-            word |= (uint64_t)(y[w * 64 + i] > 0) << i;
+            bits[w] |= (uint64_t)(y[w * 64 + i] > 0) << i;
         }
-        bits[w] = word ^ next_random(&key);
     }
 }
 
-static void read_margins(const float *y, uint32_t n, uint8_t *margins)
+static void read_margins_ref(const float *y, float scale, uint8_t *margins)
 {
-    float scale = MARGIN_SCALE / (float)n; /* |x| = 1: the deviation of y is n^1.5 / n^.5 */
     for (uint32_t i = 0; i < SLUICE_SIGN_BITS; i++) {
         float margin = fabsf(y[i]) * scale;
         margins[i] = margin < 255.0f ? (uint8_t)margin : 255;
     }
 }
+
+/* From `from` on. */
+static void quantize_ref(const float *row, uint32_t from, uint32_t dim, double scale, uint8_t *out)
+{
+    for (uint32_t i = from; i < dim; i++) {
+        double scaled = (double)row[i] * scale;
+        int value = (int)(scaled + (scaled < 0 ? -0.5 : 0.5));
+        out[2 * i] = (uint8_t)(value & 255);
+        out[2 * i + 1] = (uint8_t)(value >> 8 & 255);
+    }
+}
+
+#if defined(__x86_64__)
+SL_TARGET_AVX512 static void read_signs_avx512(const float *y, uint64_t *bits)
+{
+    const __m512 zero = _mm512_setzero_ps();
+    for (uint32_t w = 0; w < SLUICE_SIGN_WORDS; w++) {
+        bits[w] = 0;
+        for (uint32_t i = 0; i < 64; i += 16) {
+            __m512 four = _mm512_load_ps(y + w * 64 + i);
+            bits[w] |= (uint64_t)_mm512_cmp_ps_mask(four, zero, _CMP_GT_OQ) << i;
+        }
+    }
+}
+
+SL_TARGET_AVX512 static void read_margins_avx512(const float *y, float scale, uint8_t *margins)
+{
+    const __m512 most = _mm512_set1_ps(255.0f), by = _mm512_set1_ps(scale);
+    for (uint32_t i = 0; i < SLUICE_SIGN_BITS; i += 16) {
+        __m512 margin = _mm512_mul_ps(_mm512_abs_ps(_mm512_load_ps(y + i)), by);
+        __m512i value = _mm512_cvttps_epi32(_mm512_min_ps(margin, most));
+        _mm_storeu_si128((__m128i *)(void *)(margins + i), _mm512_cvtepi32_epi8(value));
+    }
+}
+
+SL_TARGET_AVX512 static void quantize_avx512(const float *row, uint32_t dim, double scale,
+                                             uint8_t *out)
+{
+    const __m512d by = _mm512_set1_pd(scale), half = _mm512_set1_pd(0.5);
+    const __m512d sign = _mm512_set1_pd(-0.0);
+    uint32_t i = 0;
+    for (; i + 8 <= dim; i += 8) {
+        __m512d scaled = _mm512_mul_pd(_mm512_cvtps_pd(_mm256_loadu_ps(row + i)), by);
+        __m512d away = _mm512_or_pd(half, _mm512_and_pd(scaled, sign));
+        __m256i value = _mm512_cvttpd_epi32(_mm512_add_pd(scaled, away));
+        _mm_storeu_si128((__m128i *)(void *)(out + 2 * (size_t)i), _mm256_cvtepi32_epi16(value));
+    }
+    quantize_ref(row, i, dim, scale, out);
+}
+
+SL_TARGET_AVX512 static float largest_avx512(const float *row, uint32_t dim)
+{
+    __m512 largest = _mm512_setzero_ps();
+    for (uint32_t i = 0; i < dim; i += 16) {
+        uint32_t n = dim - i < 16 ? dim - i : 16;
+        __m512 some = _mm512_maskz_loadu_ps((__mmask16)((UINT32_C(1) << n) - 1), row + i);
+        largest = _mm512_max_ps(largest, _mm512_abs_ps(some));
+    }
+    return _mm512_reduce_max_ps(largest);
+}
+#endif
+
+static float largest_ref(const float *row, uint32_t dim)
+{
+    float largest = 0;
+    for (uint32_t i = 0; i < dim; i++) {
+        float size = fabsf(row[i]);
+        largest = size > largest ? size : largest;
+    }
+    return largest;
+}
+
+/* ---- the whole ------------------------------------------------------------------------------- */
 
 void sl_sign_sketch_make(sl_sign_sketch *sketch, const float *row, uint32_t dim, uint64_t key,
                          sl_kernel kernel, uint64_t *bits, uint8_t *margins)
@@ -147,34 +218,41 @@ void sl_sign_sketch_make(sl_sign_sketch *sketch, const float *row, uint32_t dim,
     while (n < dim) {
         n *= 2;
     }
-    memcpy(sketch->y, row, dim * sizeof *row);
-    memset(sketch->y + dim, 0, (n - dim) * sizeof *row);
-    for (uint32_t i = 0; i < ROUNDS; i++) {
+    float *y = sketch->y, scale = MARGIN_SCALE / (float)n; /* |x| = 1: y deviates by n^1.5 / n^.5 */
+    memcpy(y, row, dim * sizeof *row);
+    memset(y + dim, 0, (n - dim) * sizeof *row);
 #if defined(__x86_64__)
-        if (kernel == SL_KERNEL_AVX512) {
-            round_avx512(sketch->y, sketch->flip[i], n);
-            continue;
+    if (kernel == SL_KERNEL_AVX512) {
+        for (uint32_t i = 0; i < ROUNDS; i++) {
+            round_avx512(y, sketch->flip[i], n);
         }
+        read_signs_avx512(y, bits);
+        read_margins_avx512(y, scale, margins);
+    } else
 #endif
-        (void)kernel;
-        round_ref(sketch->y, sketch->flip[i], n);
+    {
+        for (uint32_t i = 0; i < ROUNDS; i++) {
+            round_ref(y, sketch->flip[i], n);
+        }
+        read_signs_ref(y, bits);
+        read_margins_ref(y, scale, margins);
     }
-    read_signs(sketch->y, key, bits);
-    read_margins(sketch->y, n, margins);
+    (void)kernel;
+    for (uint32_t w = 0; w < SLUICE_SIGN_WORDS; w++) {
+        bits[w] ^= next_random(&key);
+    }
 }
 
-void sl_sign_quantize(const float *row, uint32_t dim, uint8_t *out)
+void sl_sign_quantize(const float *row, uint32_t dim, sl_kernel kernel, uint8_t *out)
 {
-    float largest = 0;
-    for (uint32_t i = 0; i < dim; i++) {
-        float size = fabsf(row[i]);
-        largest = size > largest ? size : largest;
+#if defined(__x86_64__)
+    if (kernel == SL_KERNEL_AVX512) {
+        float most = largest_avx512(row, dim);
+        quantize_avx512(row, dim, most > 0 ? 32767.0 / (double)most : 0, out);
+        return;
     }
-    double scale = largest > 0 ? 32767.0 / (double)largest : 0;
-    for (uint32_t i = 0; i < dim; i++) {
-        double scaled = (double)row[i] * scale;
-        int value = (int)(scaled + (scaled < 0 ? -0.5 : 0.5));
-        out[2 * i] = (uint8_t)(value & 255);
-        out[2 * i + 1] = (uint8_t)(value >> 8 & 255);
-    }
+#endif
+    (void)kernel;
+    float largest = largest_ref(row, dim);
+    quantize_ref(row, 0, dim, largest > 0 ? 32767.0 / (double)largest : 0, out);
 }

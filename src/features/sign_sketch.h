@@ -31,6 +31,6 @@ void sl_sign_sketch_make(sl_sign_sketch *sketch, const float *row, uint32_t dim,
  *
  * row   Borrows float[dim].
  * out   2 x dim bytes, little-endian. Each is within half a unit of its number. */
-void sl_sign_quantize(const float *row, uint32_t dim, uint8_t *out);
+void sl_sign_quantize(const float *row, uint32_t dim, sl_kernel kernel, uint8_t *out);
 
 #endif

@@ -55,10 +55,12 @@ typedef struct sketch_of_sample {
 static sluice_sample make(sl_sign_sketch *sketcher, const float *row, uint32_t dim, int64_t offset,
                           sketch_of_sample *room)
 {
-    snprintf(room->id, ID_BYTES, "%016lld", (long long)offset);
+    for (uint32_t i = 0; i < 16; i++) {
+        room->id[i] = "0123456789abcdef"[offset >> (60 - 4 * i) & 15];
+    }
     sluice_sample sample = {.offset = (uint64_t)offset,
                             .arrived_us = offset,
-                            .id = sl_span_of(room->id),
+                            .id = {(const uint8_t *)room->id, 16},
                             .source = sl_span_of("source 8"),
                             .views = {.n_views = 1, .dim = dim, .rows = row}};
     sample.features.has = SLUICE_HAS_EMBEDDING;
@@ -66,7 +68,7 @@ static sluice_sample make(sl_sign_sketch *sketcher, const float *row, uint32_t d
     sample.features.embedding = (sluice_span){room->vector, 2 * (size_t)dim};
     sl_sign_sketch_make(sketcher, row, dim, 1, sl_kernel_best(), sample.features.sign_bits,
                         room->margins);
-    sl_sign_quantize(row, dim, room->vector);
+    sl_sign_quantize(row, dim, sl_kernel_best(), room->vector);
     return sample;
 }
 

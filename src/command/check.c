@@ -1,4 +1,5 @@
 /* check.c - sluice check: what is wrong with a configuration, and what it buys. */
+#include "command/calibrate.h"
 #include "command/command.h"
 #include "command/progress.h"
 #include "command/settings.h"
@@ -19,6 +20,7 @@
 
 static const char usage[] =
     "usage: sluice check [-c FILE] [--set KEY=VALUE]... [--json] [--print-defaults]\n"
+    "       sluice check --calibrate PAIRS --views FILE.npy [--ids FILE] [--json]\n"
     "\n"
     "Reports every error of a configuration at once, with line and column; then how many texts "
     "the\n"
@@ -28,12 +30,21 @@ static const char usage[] =
     "  --set KEY=VALUE   over the file, VALUE in YAML; can be repeated\n"
     "  --json            everything as one JSON object on standard output\n"
     "  --print-defaults  every key, explained, with the value it has after -c and --set\n"
+    "  --calibrate PAIRS which cosine means \"duplicate\" for one encoder: precision, recall and "
+    "F1\n"
+    "                    by threshold, and a proposal. PAIRS has lines of id_a TAB id_b TAB label\n"
+    "                    (1 duplicate, 0 not, else left out), or of id TAB group. Where no pair "
+    "is\n"
+    "                    labelled 0, every pair not labelled is one\n"
+    "  --views FILE      its vectors: a .npy file, (N, d) or (N, K, d)\n"
+    "  --ids FILE        their ids, a line each; without it they are 0, 1, 2 ...\n"
     "\n"
     "Exit codes: 0 good, 64 usage, 78 an error in the configuration.\n";
 
 typedef struct check_options {
     sl_settings settings;
     bool json, print;
+    sl_calibrate_options calibrate; /* pairs NULL: not asked */
 } check_options;
 
 typedef struct check_findings {
@@ -272,7 +283,16 @@ static int refuse_usage(const char *what, const char *have)
     return SL_EXIT_USAGE;
 }
 
-enum { OPTION_SET = 256, OPTION_JSON, OPTION_PRINT, OPTION_REPLAY, OPTION_HELP };
+enum {
+    OPTION_SET = 256,
+    OPTION_JSON,
+    OPTION_PRINT,
+    OPTION_REPLAY,
+    OPTION_CALIBRATE,
+    OPTION_VIEWS,
+    OPTION_IDS,
+    OPTION_HELP
+};
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
@@ -280,6 +300,9 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
     {"print-defaults", no_argument, NULL, OPTION_PRINT},
     {"replay", required_argument, NULL, OPTION_REPLAY},
+    {"calibrate", required_argument, NULL, OPTION_CALIBRATE},
+    {"views", required_argument, NULL, OPTION_VIEWS},
+    {"ids", required_argument, NULL, OPTION_IDS},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -303,6 +326,12 @@ static int parse_options(int argc, char **argv, check_options *options)
             options->print = true;
         } else if (option == OPTION_REPLAY) {
             return refuse_usage("--replay: not in this version", "");
+        } else if (option == OPTION_CALIBRATE) {
+            options->calibrate.pairs = optarg;
+        } else if (option == OPTION_VIEWS) {
+            options->calibrate.views = optarg;
+        } else if (option == OPTION_IDS) {
+            options->calibrate.ids = optarg;
         } else if (option == OPTION_HELP) {
             fputs(usage, stdout);
             return SL_EXIT_OK;
@@ -310,6 +339,10 @@ static int parse_options(int argc, char **argv, check_options *options)
             return refuse_usage(option == ':' ? "a value is missing behind " : "unknown option ",
                                 argv[optind - 1]);
         }
+    }
+    if ((options->calibrate.pairs != NULL) != (options->calibrate.views != NULL) ||
+        (options->calibrate.ids != NULL && options->calibrate.pairs == NULL)) {
+        return refuse_usage("--calibrate PAIRS and --views FILE go together", "");
     }
     return optind < argc ? refuse_usage("unexpected ", argv[optind]) : -1;
 }
@@ -324,6 +357,12 @@ static int check(const check_options *options, check_findings *findings)
     }
     if (options->print && status == SLUICE_OK) {
         return print_values(&config);
+    }
+    if (options->calibrate.pairs != NULL && status == SLUICE_OK) {
+        sl_calibrate_options calibrate = options->calibrate;
+        calibrate.now = config.duplicate.embedding_threshold;
+        calibrate.json = options->json;
+        return sl_calibrate(&calibrate);
     }
     look(&config, findings);
     if (options->json) {

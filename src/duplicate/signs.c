@@ -6,8 +6,8 @@
  *   place   | p | p | p | p | ...      of the row
  *                 ^ head % n_rows
  *
- * Why a scan: two words are read in order, 16 bytes a row, and few rows get to the next; up to 1e5
- * rows nothing that jumps through memory is faster, and it misses what the formula says, no more.
+ * Why a scan: one word (from .90 on) is read in order, 8 bytes a row, and few rows get to the next;
+ * up to 1e5 rows nothing that jumps through memory is faster, and it misses what the formula says.
  * Why all words lie in planes: vectors that all resemble each other (encoders with a high random
  * cosine) pass the first words often; then the next ones are read in order too. Why the radii are
  * exact tails of the binomial: one number, the share missed, decides them all. */
@@ -24,6 +24,7 @@
 #endif
 
 #define TAIL_SHARE 3e-5
+#define TAIL_FIRST 3e-4 /* of word 0, on which the speed depends */
 #define PI         3.14159265358979323846
 
 struct sl_signs {
@@ -36,8 +37,8 @@ struct sl_signs {
 
 /* ---- radii ----------------------------------------------------------------------------------- */
 
-/* Smallest r with P(X > r) <= TAIL_SHARE, X binomial (n, p). */
-static uint32_t tail_radius(uint32_t n, double p)
+/* Smallest r with P(X > r) <= share, X binomial (n, p). */
+static uint32_t tail_radius(uint32_t n, double p, double share)
 {
     if (p <= 0) {
         return 0;
@@ -47,7 +48,7 @@ static uint32_t tail_radius(uint32_t n, double p)
     while (r > 0) {
         double log_choose = lgamma(n + 1.0) - lgamma(r + 1.0) - lgamma(n - r + 1.0);
         tail += exp(log_choose + r * log_p + (n - r) * log_q);
-        if (tail > TAIL_SHARE) {
+        if (tail > share) {
             return r;
         }
         r--;
@@ -60,7 +61,7 @@ sl_signs_radii sl_signs_radii_of(double cosine)
     sl_signs_radii radii;
     double p = acos(cosine < 1 ? cosine : 1) / PI;
     for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
-        radii.word[k] = tail_radius(64 * (k + 1), p);
+        radii.word[k] = tail_radius(64 * (k + 1), p, k == 0 ? TAIL_FIRST : TAIL_SHARE);
     }
     return radii;
 }
@@ -103,72 +104,117 @@ uint32_t sl_signs_kernel_ref(const uint64_t *const *words, const uint64_t *bits,
 }
 
 #if defined(__x86_64__)
-/* Of vectors that have nothing to do with each other half of the bits differ: where a fifth of
- * them would pass two words, four are looked at first. What is found is the same. */
-static bool is_wide(const sl_signs_radii *radii)
+/* How many words are looked at before anything is branched upon: so many that few rows of vectors
+ * that have nothing to do with each other (half of their bits differ) get further. What is found
+ * is the same. */
+static uint32_t first_words(const sl_signs_radii *radii)
 {
-    return radii->word[1] > 46;
+    return radii->word[0] <= 20 ? 1 : radii->word[1] <= 46 ? 2 : 4;
 }
 
-#define LANES 8
+#define BLOCK_ROWS 2048 /* that a fast kernel lists before it looks at more words */
+#define LIST_ROWS  (BLOCK_ROWS + 32)
 #define TARGET_AVX512                                                                              \
-    __attribute__((target("avx512f,avx512vl,avx512vpopcntdq,popcnt"), always_inline)) static inline
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512vbmi2,popcnt"),         \
+                   always_inline)) static inline
 #define TARGET_AVX2 __attribute__((target("avx2,popcnt"), always_inline)) static inline
 
-/* Rows of which the first words let a lane through, one by one. */
-static inline uint32_t finish(const uint64_t *const *words, const uint64_t *bits,
-                              const sl_signs_radii *radii, uint32_t i, uint32_t near,
-                              uint32_t *found, uint32_t *distance)
+/* Of the rows of a list, those within all radii. Written so that no branch depends on a row: which
+ * of them pass cannot be foreseen, and a wrong guess costs as much as ten rows. */
+__attribute__((target("popcnt"))) static uint32_t
+finish_list(const uint64_t *const *words, const uint64_t *bits, const sl_signs_radii *radii,
+            uint16_t *list, uint32_t n, uint32_t base, uint32_t *found, uint32_t *distance)
 {
-    uint32_t n = 0;
-    for (; near != 0; near &= near - 1) {
-        uint32_t at = i + (uint32_t)__builtin_ctz(near), differ = 0;
-        if (is_near(words, bits, radii, at, 0, &differ)) {
-            found[n] = at;
-            distance[n++] = differ;
+    uint32_t differ[LIST_ROWS];
+    memset(differ, 0, n * sizeof *differ);
+    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS && n > 0; k++) {
+        uint32_t n_near = 0;
+        for (uint32_t j = 0; j < n; j++) {
+            uint32_t i = list[j];
+            uint32_t d = differ[j] + (uint32_t)__builtin_popcountll(words[k][base + i] ^ bits[k]);
+            list[n_near] = (uint16_t)i;
+            differ[n_near] = d;
+            n_near += d <= radii->word[k];
         }
+        n = n_near;
+    }
+    for (uint32_t j = 0; j < n; j++) {
+        found[j] = base + list[j];
+        distance[j] = differ[j];
     }
     return n;
 }
 
 /* Which of eight rows are within the radius in the first n_first words, a constant. */
-TARGET_AVX512 uint32_t near_lanes(const uint64_t *const *words, const __m512i *wanted,
+TARGET_AVX512 __mmask8 near_lanes(const uint64_t *const *words, const __m512i *wanted,
                                   __m512i limit, const uint32_t n_first, uint32_t i)
 {
     __m512i differ = _mm512_setzero_si512();
     for (uint32_t k = 0; k < n_first; k++) {
         __m512i word = _mm512_xor_si512(_mm512_loadu_si512(words[k] + i), wanted[k]);
-        differ = _mm512_add_epi64(differ, _mm512_popcnt_epi64(word));
+        word = _mm512_popcnt_epi64(word);
+        differ = k == 0 ? word : _mm512_add_epi64(differ, word);
     }
     return _mm512_cmple_epu64_mask(differ, limit);
+}
+
+TARGET_AVX512 __m512i count_up(void)
+{
+    return _mm512_set_epi16(31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14,
+                            13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+}
+
+/* Whole 32s of rows from `base` on, at most BLOCK_ROWS; returns how many are on the list. */
+TARGET_AVX512 uint32_t list_avx512(const uint64_t *const *words, const __m512i *wanted,
+                                   __m512i limit, const uint32_t n_first, uint32_t base, uint32_t n,
+                                   uint16_t *list)
+{
+    const __m512i up = count_up();
+    uint32_t n_list = 0;
+    for (uint32_t i = 0; i < n; i += 32) {
+        uint32_t near = near_lanes(words, wanted, limit, n_first, base + i) |
+                        (uint32_t)near_lanes(words, wanted, limit, n_first, base + i + 8) << 8 |
+                        (uint32_t)near_lanes(words, wanted, limit, n_first, base + i + 16) << 16 |
+                        (uint32_t)near_lanes(words, wanted, limit, n_first, base + i + 24) << 24;
+        __m512i index = _mm512_add_epi16(up, _mm512_set1_epi16((short)i));
+        _mm512_storeu_si512(list + n_list, _mm512_maskz_compress_epi16(near, index));
+        n_list += (uint32_t)__builtin_popcount(near);
+    }
+    return n_list;
 }
 
 TARGET_AVX512 uint32_t find_avx512(const uint64_t *const *words, const uint64_t *bits,
                                    const sl_signs_radii *radii, const uint32_t n_first, uint32_t n,
                                    uint32_t *found, uint32_t *distance)
 {
+    uint16_t list[LIST_ROWS];
     __m512i wanted[SLUICE_SIGN_WORDS];
     for (uint32_t k = 0; k < n_first; k++) {
         wanted[k] = _mm512_set1_epi64((long long)bits[k]);
     }
     const __m512i limit = _mm512_set1_epi64(radii->word[n_first - 1]);
-    uint32_t n_found = 0, i = 0;
-    for (; i + 2 * LANES <= n; i += 2 * LANES) {
-        uint32_t near = near_lanes(words, wanted, limit, n_first, i) |
-                        near_lanes(words, wanted, limit, n_first, i + LANES) << LANES;
-        if (near != 0) {
-            n_found += finish(words, bits, radii, i, near, found + n_found, distance + n_found);
-        }
+    uint32_t n_found = 0, base = 0;
+    for (uint32_t n_block; n - base >= 32; base += n_block) {
+        n_block = n - base < BLOCK_ROWS ? (n - base) / 32 * 32 : BLOCK_ROWS;
+        uint32_t n_list = list_avx512(words, wanted, limit, n_first, base, n_block, list);
+        n_found += finish_list(words, bits, radii, list, n_list, base, found + n_found,
+                               distance + n_found);
     }
-    return n_found + find_plain(words, bits, radii, i, n, found + n_found, distance + n_found);
+    return n_found + find_plain(words, bits, radii, base, n, found + n_found, distance + n_found);
 }
 
-__attribute__((target("avx512f,avx512vl,avx512vpopcntdq,popcnt"))) uint32_t
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512vbmi2,popcnt"))) uint32_t
 sl_signs_kernel_avx512(const uint64_t *const *words, const uint64_t *bits,
                        const sl_signs_radii *radii, uint32_t n, uint32_t *found, uint32_t *distance)
 {
-    return is_wide(radii) ? find_avx512(words, bits, radii, 4, n, found, distance)
-                          : find_avx512(words, bits, radii, 2, n, found, distance);
+    switch (first_words(radii)) {
+    case 1:
+        return find_avx512(words, bits, radii, 1, n, found, distance);
+    case 2:
+        return find_avx512(words, bits, radii, 2, n, found, distance);
+    default:
+        return find_avx512(words, bits, radii, 4, n, found, distance);
+    }
 }
 
 /* Bits set in each of four words: Mula's nibble table. */
@@ -187,7 +233,8 @@ TARGET_AVX2 uint32_t find_avx2(const uint64_t *const *words, const uint64_t *bit
                                uint32_t *found, uint32_t *distance)
 {
     const __m256i limit = _mm256_set1_epi64x(radii->word[n_first - 1]);
-    uint32_t n_found = 0, i = 0;
+    uint16_t list[LIST_ROWS];
+    uint32_t n_found = 0, n_list = 0, base = 0, i = 0;
     for (; i + 4 <= n; i += 4) {
         __m256i counts = _mm256_setzero_si256(); /* of bytes: at most 8 n_first */
         for (uint32_t k = 0; k < n_first; k++) {
@@ -198,10 +245,18 @@ TARGET_AVX2 uint32_t find_avx2(const uint64_t *const *words, const uint64_t *bit
         __m256i differ = _mm256_sad_epu8(counts, _mm256_setzero_si256());
         __m256i far = _mm256_cmpgt_epi64(differ, limit);
         uint32_t near = ~(uint32_t)_mm256_movemask_pd(_mm256_castsi256_pd(far)) & 15;
-        if (near != 0) {
-            n_found += finish(words, bits, radii, i, near, found + n_found, distance + n_found);
+        for (; near != 0; near &= near - 1) {
+            list[n_list++] = (uint16_t)(i - base + (uint32_t)__builtin_ctz(near));
+        }
+        if (i - base == BLOCK_ROWS - 4) {
+            n_found += finish_list(words, bits, radii, list, n_list, base, found + n_found,
+                                   distance + n_found);
+            base = i + 4;
+            n_list = 0;
         }
     }
+    n_found +=
+        finish_list(words, bits, radii, list, n_list, base, found + n_found, distance + n_found);
     return n_found + find_plain(words, bits, radii, i, n, found + n_found, distance + n_found);
 }
 
@@ -209,15 +264,22 @@ __attribute__((target("avx2,popcnt"))) uint32_t
 sl_signs_kernel_avx2(const uint64_t *const *words, const uint64_t *bits,
                      const sl_signs_radii *radii, uint32_t n, uint32_t *found, uint32_t *distance)
 {
-    return is_wide(radii) ? find_avx2(words, bits, radii, 4, n, found, distance)
-                          : find_avx2(words, bits, radii, 2, n, found, distance);
+    switch (first_words(radii)) {
+    case 1:
+        return find_avx2(words, bits, radii, 1, n, found, distance);
+    case 2:
+        return find_avx2(words, bits, radii, 2, n, found, distance);
+    default:
+        return find_avx2(words, bits, radii, 4, n, found, distance);
+    }
 }
 #endif
 
 sl_signs_kernel *sl_signs_kernel_best(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vl")) {
+    if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi2")) {
         return sl_signs_kernel_avx512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")) {

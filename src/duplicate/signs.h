@@ -17,7 +17,8 @@ typedef struct sl_signs_radii {
     uint32_t word[SLUICE_SIGN_WORDS];
 } sl_signs_radii;
 
-/* sl_signs_radii_of - radii that a vector at this cosine passes but for a share of 3e-5 each.
+/* sl_signs_radii_of - radii that a vector at this cosine passes but for a share of 3e-4 in the
+ * first word and 3e-5 in each of the others.
  *
  *     the number of n bits that differ is binomial (n, acos(cosine) / pi) */
 sl_signs_radii sl_signs_radii_of(double cosine);

@@ -48,11 +48,6 @@ void sl_buckets_close(sl_buckets **buckets_p)
     *buckets_p = NULL;
 }
 
-void sl_buckets_touch(sl_buckets *buckets)
-{
-    sl_memory_touch(buckets, sl_buckets_bytes(buckets->n_lines));
-}
-
 static uint32_t *line_of(const sl_buckets *buckets, uint64_t key)
 {
     uint64_t i = (key >> 32) * buckets->n_lines >> 32;

@@ -18,7 +18,6 @@ size_t sl_buckets_bytes(uint32_t n_lines); /* everything allocated */
 /* `n_slots` of the ring, below 2^31. Gives *out. */
 SLUICE_MUST_USE sluice_status sl_buckets_open(uint32_t n_lines, uint32_t n_slots, sl_buckets **out);
 void sl_buckets_close(sl_buckets **buckets_p);
-void sl_buckets_touch(sl_buckets *buckets);
 
 void sl_buckets_prefetch(const sl_buckets *buckets, uint64_t key);
 

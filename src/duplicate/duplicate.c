@@ -161,7 +161,6 @@ void sl_duplicate_touch(sl_duplicate *duplicate)
     if (is_enabled(duplicate)) {
         sl_index_touch(sl_exact_index(duplicate->exact));
         sl_index_touch(sl_text_index(duplicate->text));
-        sl_embedding_touch(duplicate->embedding);
     }
 }
 

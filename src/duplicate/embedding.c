@@ -18,7 +18,6 @@
 
 #include "duplicate/cosine.h"
 #include "duplicate/index.h"
-#include "duplicate/memory.h"
 #include "duplicate/nearest_few.h"
 #include "duplicate/sign_keys.h"
 
@@ -157,15 +156,6 @@ void sl_embedding_close(sl_embedding **embedding_p)
         sl_rows_close(&(*embedding_p)->rows);
         free(*embedding_p);
         *embedding_p = NULL;
-    }
-}
-
-void sl_embedding_touch(sl_embedding *embedding)
-{
-    sl_memory_touch(embedding->rows, sl_rows_bytes(embedding->rows));
-    sl_signs_touch(embedding->signs);
-    if (embedding->keys != NULL) {
-        sl_sign_keys_touch(embedding->keys);
     }
 }
 

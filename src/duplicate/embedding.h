@@ -10,7 +10,6 @@ typedef struct sl_embedding sl_embedding; /* opaque; one writer */
 SLUICE_MUST_USE sluice_status sl_embedding_open(const sluice_config *config, sl_embedding **out,
                                                 sluice_message *why);
 void sl_embedding_close(sl_embedding **embedding_p);
-void sl_embedding_touch(sl_embedding *embedding);
 
 /* Rows that a budget holds for vectors of `dim` numbers, ids of `id_bytes` and sources of 8; and
  * whether sign-bit keys find them once they are many. */

@@ -73,11 +73,6 @@ void sl_sign_keys_close(sl_sign_keys **keys_p)
     }
 }
 
-void sl_sign_keys_touch(sl_sign_keys *keys)
-{
-    sl_buckets_touch(keys->buckets);
-}
-
 static uint32_t value_of(const sl_sign_keys *keys, const uint64_t *bits, uint32_t group)
 {
     uint32_t from = group * keys->n_bits, shift = from % 64;

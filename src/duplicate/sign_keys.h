@@ -14,7 +14,6 @@ size_t sl_sign_keys_bytes(uint32_t n_rows);
 uint32_t sl_sign_keys_bits(uint32_t n_rows);
 SLUICE_MUST_USE sluice_status sl_sign_keys_open(uint32_t n_rows, sl_sign_keys **out);
 void sl_sign_keys_close(sl_sign_keys **keys_p);
-void sl_sign_keys_touch(sl_sign_keys *keys);
 
 void sl_sign_keys_insert(sl_sign_keys *keys, const uint64_t *bits, uint32_t slot);
 void sl_sign_keys_clear(sl_sign_keys *keys);

@@ -165,56 +165,51 @@ TARGET_AVX512 __m512i count_up(void)
 }
 
 /* Whole 32s of rows from `base` on, at most BLOCK_ROWS; returns how many are on the list. */
-TARGET_AVX512 uint32_t list_avx512(const uint64_t *const *words, const __m512i *wanted,
-                                   __m512i limit, const uint32_t n_first, uint32_t base, uint32_t n,
-                                   uint16_t *list)
+TARGET_AVX512 uint32_t list_avx512(const uint64_t *const *words, const uint64_t *bits,
+                                   const sl_signs_radii *radii, const uint32_t n_first,
+                                   uint32_t base, uint32_t n, uint16_t *list)
 {
-    const __m512i up = count_up();
-    uint32_t n_list = 0;
-    for (uint32_t i = 0; i < n; i += 32) {
-        uint32_t near = near_lanes(words, wanted, limit, n_first, base + i) |
-                        (uint32_t)near_lanes(words, wanted, limit, n_first, base + i + 8) << 8 |
-                        (uint32_t)near_lanes(words, wanted, limit, n_first, base + i + 16) << 16 |
-                        (uint32_t)near_lanes(words, wanted, limit, n_first, base + i + 24) << 24;
-        __m512i index = _mm512_add_epi16(up, _mm512_set1_epi16((short)i));
-        _mm512_storeu_si512(list + n_list, _mm512_maskz_compress_epi16(near, index));
-        n_list += (uint32_t)__builtin_popcount(near);
-    }
-    return n_list;
-}
-
-TARGET_AVX512 uint32_t find_avx512(const uint64_t *const *words, const uint64_t *bits,
-                                   const sl_signs_radii *radii, const uint32_t n_first, uint32_t n,
-                                   uint32_t *found, uint32_t *distance)
-{
-    uint16_t list[LIST_ROWS];
     __m512i wanted[SLUICE_SIGN_WORDS];
     for (uint32_t k = 0; k < n_first; k++) {
         wanted[k] = _mm512_set1_epi64((long long)bits[k]);
     }
-    const __m512i limit = _mm512_set1_epi64(radii->word[n_first - 1]);
-    uint32_t n_found = 0, base = 0;
-    for (uint32_t n_block; n - base >= 32; base += n_block) {
-        n_block = n - base < BLOCK_ROWS ? (n - base) / 32 * 32 : BLOCK_ROWS;
-        uint32_t n_list = list_avx512(words, wanted, limit, n_first, base, n_block, list);
-        n_found += finish_list(words, bits, radii, list, n_list, base, found + n_found,
-                               distance + n_found);
+    const __m512i limit = _mm512_set1_epi64(radii->word[n_first - 1]), up = count_up();
+    uint32_t n_list = 0;
+    for (uint32_t i = 0; i < n; i += 32) {
+        uint32_t all = 0;
+        for (uint32_t k = 0; k < 4; k++) {
+            all |= (uint32_t)near_lanes(words, wanted, limit, n_first, base + i + 8 * k) << 8 * k;
+        }
+        __m512i index = _mm512_add_epi16(up, _mm512_set1_epi16((short)i));
+        _mm512_storeu_si512(list + n_list, _mm512_maskz_compress_epi16(all, index));
+        n_list += (uint32_t)__builtin_popcount(all);
     }
-    return n_found + find_plain(words, bits, radii, base, n, found + n_found, distance + n_found);
+    return n_list;
 }
 
+/* Where more rows than expected pass (vectors that all resemble each other), the next block looks
+ * at twice as many words. */
 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512vbmi2,popcnt"))) uint32_t
 sl_signs_kernel_avx512(const uint64_t *const *words, const uint64_t *bits,
                        const sl_signs_radii *radii, uint32_t n, uint32_t *found, uint32_t *distance)
 {
-    switch (first_words(radii)) {
-    case 1:
-        return find_avx512(words, bits, radii, 1, n, found, distance);
-    case 2:
-        return find_avx512(words, bits, radii, 2, n, found, distance);
-    default:
-        return find_avx512(words, bits, radii, 4, n, found, distance);
+    uint16_t list[LIST_ROWS];
+    uint32_t n_found = 0, n_first = first_words(radii), base = 0;
+    for (uint32_t n_block; n - base >= 32; base += n_block) {
+        uint32_t n_list;
+        n_block = n - base < BLOCK_ROWS ? (n - base) / 32 * 32 : BLOCK_ROWS;
+        if (n_first == 1) {
+            n_list = list_avx512(words, bits, radii, 1, base, n_block, list);
+        } else if (n_first == 2) {
+            n_list = list_avx512(words, bits, radii, 2, base, n_block, list);
+        } else {
+            n_list = list_avx512(words, bits, radii, 4, base, n_block, list);
+        }
+        n_found += finish_list(words, bits, radii, list, n_list, base, found + n_found,
+                               distance + n_found);
+        n_first *= n_first < 4 && n_list * 8 > n_block ? 2 : 1;
     }
+    return n_found + find_plain(words, bits, radii, base, n, found + n_found, distance + n_found);
 }
 
 /* Bits set in each of four words: Mula's nibble table. */
@@ -319,11 +314,6 @@ void sl_signs_close(sl_signs **signs_p)
 {
     free(*signs_p);
     *signs_p = NULL;
-}
-
-void sl_signs_touch(sl_signs *signs)
-{
-    sl_memory_touch(signs, sl_signs_bytes(signs->n_rows));
 }
 
 uint64_t sl_signs_append(sl_signs *signs, const uint64_t *bits, uint32_t place)

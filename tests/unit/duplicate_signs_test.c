@@ -134,6 +134,10 @@ static void test_nearest_few_keeps_the_nearest_then_the_oldest(void **state)
             sl_few_add(&shuffled, all[i * 387 % 1000]);
             sl_few_add(&shuffled, all[i * 387 % 1000]);
         }
+        uint32_t worst = forward.hit[forward.i_worst].distance;
+        sl_signs_radii radii = sl_signs_radii_of(0.9);
+        assert_int_equal(sl_few_narrow(&forward, &radii), worst > 0);
+        assert_int_equal(radii.word[7], worst - 1);
         sl_few_sort(&forward);
         sl_few_sort(&shuffled);
         assert_int_equal(forward.n, SL_FEW);
@@ -198,6 +202,14 @@ static void test_sign_keys_find_rows_whose_weak_bits_differ(void **state)
         n_right += right;
     }
     assert_int_equal(n_right, 8);
+    sl_sign_keys_hit own = {.slot = 4242, .group = 2, .value = 0};
+    for (uint32_t bit = 0; bit < n_bits; bit++) {
+        own.value |= (uint32_t)(bits[(2 * n_bits + bit) / 64] >> (2 * n_bits + bit) % 64 & 1)
+                     << bit;
+    }
+    assert_true(sl_sign_keys_agree(keys, bits, &own));
+    own.value ^= 1; /* what an older row in that slot may have left */
+    assert_false(sl_sign_keys_agree(keys, bits, &own));
     sl_sign_keys_clear(keys);
     assert_int_equal(sl_sign_keys_find(keys, bits, margins, hits), 0);
     sl_sign_keys_close(&keys);

@@ -236,7 +236,7 @@ def compare(options, name, rows, of, nearest, threshold, peers):
     results.append({**run_sluice(options, rows, of, nearest, threshold), "name": "sluice, again"})
     ours = (results[0]["rows_per_s"] + results[-1]["rows_per_s"]) / 2
     for result in results[1:-1]:
-        result["ratio"] = round(ours / result["rows_per_s"], 1)
+        result["ratio"] = round(ours / result["rows_per_s"], 2)
         print(f"  {result['ratio']:6.1f} x {result['name']}", flush=True)
     return {"set": name, "n": len(rows), "kept": int((of < 0).sum()), "threshold": threshold, "results": results}
 

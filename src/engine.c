@@ -176,13 +176,6 @@ static void change_if_due(sluice_engine *engine)
     }
 }
 
-static bool is_redelivered(const sluice_engine *engine, const sluice_sample *sample)
-{
-    sluice_match match;
-    sl_duplicate_probe(engine->duplicate, sample, &match);
-    return match.redelivered;
-}
-
 /* Gives offsets to the samples from `first` on, as if all were new, up to the end of the slice of
  * 64; returns the end. It also ends before a sample that came before, which would take a place that
  * it does not get. */
@@ -199,7 +192,8 @@ static uint32_t open_slice(sluice_engine *engine, sluice_batch *batch, uint32_t 
             refuse(sample, reason);
         }
         sample->offset = is_refused(sample) ? UINT64_MAX : next;
-        if (sample->views.n_views > 0 && !is_refused(sample) && is_redelivered(engine, sample)) {
+        if (sample->views.n_views > 0 && !is_refused(sample) &&
+            sl_duplicate_redelivers(engine->duplicate, sample)) {
             if (i == first) {
                 sample->views.n_views = 0; /* not scored again */
                 return i + 1;
@@ -277,13 +271,17 @@ uint64_t sluice_engine_next_offset(const sluice_engine *engine)
 sluice_row_mark sluice_engine_row_mark(const sluice_engine *engine)
 {
     sl_durable_from from = sl_duplicate_row_from(engine->duplicate);
-    return (sluice_row_mark){.exact = from.exact, .text = from.text, .image = from.image};
+    return (sluice_row_mark){
+        .exact = from.exact, .text = from.text, .image = from.image, .embedding = from.embedding};
 }
 
 sluice_status sluice_engine_row_write(const sluice_engine *engine, const sluice_row_mark *mark,
                                       const sluice_sample *sample, sluice_bytes *out)
 {
-    sl_durable_from from = {.exact = mark->exact, .text = mark->text, .image = mark->image};
+    sl_durable_from from = {.exact = mark->exact,
+                            .text = mark->text,
+                            .image = mark->image,
+                            .embedding = mark->embedding};
     return sl_duplicate_row_write(engine->duplicate, &from, sample, out);
 }
 

@@ -109,6 +109,8 @@ typedef struct sluice_config {
         double image_threshold;     /* 0 = the profile's; else share of equal bits (.5, 1] */
         bool image_turns;           /* look for flips and quarter turns too       */
         uint32_t image_min_quality; /* 0..100; less is not compared               */
+        uint64_t embedding_memory;  /* bytes                                      */
+        double embedding_threshold; /* cosine, (0, 1]                             */
     } duplicate;
     sluice_encoder encoder;
     sluice_influence_config influence;

@@ -70,7 +70,7 @@ uint64_t sluice_engine_next_offset(const sluice_engine *engine);
 /* How far back the index reached when some batch had been judged: the oldest offset that each
  * method remembered. The rows of that batch carry it. */
 typedef struct sluice_row_mark {
-    uint64_t exact, text, image;
+    uint64_t exact, text, image, embedding;
 } sluice_row_mark;
 sluice_row_mark sluice_engine_row_mark(const sluice_engine *engine);
 

@@ -26,8 +26,12 @@
 #define SLUICE_IMAGE_BITS          495         /* of an image signature                         */
 #define SLUICE_IMAGE_BYTES         64          /* that hold them                                */
 #define SLUICE_IMAGE_COLOURS       32          /* bytes of the mean colours of an image         */
-#define SLUICE_LIMIT_VIEWS         8           /* a sample: an anchor and its augmentations     */
-#define SLUICE_LIMIT_DIMENSION     8192        /* of an embedding or activation                 */
+#define SLUICE_SIGN_BITS           512         /* of an embedding                               */
+#define SLUICE_SIGN_WORDS          8           /* of 64 bits, that hold them                    */
+#define SLUICE_EMBEDDING_MIN       8           /* dimensions of an embedding that is compared   */
+#define SLUICE_EMBEDDING_MAX       4096
+#define SLUICE_LIMIT_VIEWS         8    /* a sample: an anchor and its augmentations     */
+#define SLUICE_LIMIT_DIMENSION     8192 /* of an embedding or activation                 */
 #define SLUICE_LIMIT_ENCODERS      4    /* encoder, shape and number of views; beyond: refused */
 #define SLUICE_LIMIT_REFERENCES    8    /* sets toward which influence is measured       */
 #define SLUICE_LIMIT_REFERENCE     1000 /* samples of one reference set                  */
@@ -49,11 +53,12 @@ typedef struct sluice_arena sluice_arena;
 
 /* Which features a sample has; a method answers only where its feature is there. */
 enum {
-    SLUICE_HAS_RAW = 1,     /* raw_hash                                                    */
-    SLUICE_HAS_NORMAL = 2,  /* normal_hash: the payload is text, not empty once normalized */
-    SLUICE_HAS_SKETCH = 4,  /* sketch, profile, n_shingles                                 */
-    SLUICE_HAS_BOTTOM = 32, /* bottom, n_bottom: only where containment is asked for      */
-    SLUICE_HAS_IMAGE = 8    /* image_signature, image_colours, image_quality               */
+    SLUICE_HAS_RAW = 1,        /* raw_hash                                                    */
+    SLUICE_HAS_NORMAL = 2,     /* normal_hash: the payload is text, not empty once normalized */
+    SLUICE_HAS_SKETCH = 4,     /* sketch, profile, n_shingles                                 */
+    SLUICE_HAS_IMAGE = 8,      /* image_signature, image_colours, image_quality               */
+    SLUICE_HAS_EMBEDDING = 16, /* embedding_key, embedding, sign_bits: of view 0            */
+    SLUICE_HAS_BOTTOM = 32     /* bottom, n_bottom: only where containment is asked for       */
 };
 
 typedef enum sluice_profile {
@@ -81,7 +86,8 @@ typedef enum sluice_image_state {
 
 /* Pure functions of a sample's bytes, the configuration and the seed. */
 typedef struct sluice_features {
-    uint64_t raw_hash[2];    /* XXH3-128 of media type class and payload, as they came            */
+    uint64_t raw_hash[2];    /* XXH3-128 of media type class and payload, as they came; of the
+                                encoder and the unit views where there is no payload              */
     uint64_t normal_hash[2]; /* XXH3-128 of the normalized text                                   */
     uint8_t has;             /* SLUICE_HAS_ bits                                                  */
     uint8_t profile;         /* sluice_profile that made the sketch; two profiles never compare   */
@@ -95,6 +101,10 @@ typedef struct sluice_features {
     uint32_t n_bottom;
     uint32_t bottom[SLUICE_BOTTOM_HASHES]; /* smallest hashes of its word 3-grams, ascending;
                                             * last, undefined from n_bottom on              */
+    uint32_t embedding_key; /* of encoder and dimension; two keys never compare                   */
+    uint64_t sign_bits[SLUICE_SIGN_WORDS]; /* P(bit differs) = angle / pi                         */
+    const uint8_t *sign_margins; /* [SLUICE_SIGN_BITS] how sure each is; NULL: of a stored row    */
+    sluice_span embedding; /* view 0 as 16-bit integers of any scale, little-endian; lent         */
 } sluice_features;
 
 /* Views as unit rows, float32, row-major [n_views][dim]; view 0 is the anchor. */

@@ -1,4 +1,5 @@
 /* check.c - sluice check: what is wrong with a configuration, and what it buys. */
+#include "command/calibrate.h"
 #include "command/command.h"
 #include "command/progress.h"
 #include "command/replay.h"
@@ -22,6 +23,7 @@
 static const char usage[] =
     "usage: sluice check [-c FILE] [--set KEY=VALUE]... [--json] [--print-defaults]\n"
     "       sluice check --replay VERDICTS [-c FILE] [--set KEY=VALUE]... [--json] [INPUT...]\n"
+    "       sluice check --calibrate PAIRS --views FILE.npy [--ids FILE] [--json]\n"
     "\n"
     "Reports every error of a configuration at once, with line and column; then how many "
     "samples\n"
@@ -34,6 +36,14 @@ static const char usage[] =
     "  --replay VERDICTS what this policy would have done with the samples of a verdict file, by\n"
     "                    source and by group of fairness; INPUT, in the order of the verdicts, if\n"
     "                    it speaks of attributes or sample.bytes, .cost, .media_type\n"
+    "  --calibrate PAIRS which cosine means \"duplicate\" for one encoder: precision, recall and "
+    "F1\n"
+    "                    by threshold, and a proposal. PAIRS has lines of id_a TAB id_b TAB label\n"
+    "                    (1 duplicate, 0 not, else left out), or of id TAB group. Where no pair "
+    "is\n"
+    "                    labelled 0, every pair not labelled is one\n"
+    "  --views FILE      its vectors: a .npy file, (N, d) or (N, K, d)\n"
+    "  --ids FILE        their ids, a line each; without it they are 0, 1, 2 ...\n"
     "\n"
     "Exit codes: 0 good, 1 the replay is unfair or cannot be read, 64 usage, 78 an error in the\n"
     "configuration.\n";
@@ -41,7 +51,8 @@ static const char usage[] =
 typedef struct check_options {
     sl_settings settings;
     bool json, print;
-    sl_replay_options replay; /* verdicts NULL: none */
+    sl_replay_options replay;       /* verdicts NULL: none */
+    sl_calibrate_options calibrate; /* pairs NULL: not asked */
 } check_options;
 
 typedef struct check_findings {
@@ -192,7 +203,9 @@ static uint32_t plan_methods(const sluice_config *config, const check_findings *
                              config->duplicate.text_memory);
     methods[2] = METHOD_PLAN(findings, image, "images", image_rows, image_row_bytes,
                              config->duplicate.image_memory);
-    return 3;
+    methods[3] = METHOD_PLAN(findings, embedding, "vectors", embedding_rows, embedding_row_bytes,
+                             config->duplicate.embedding_memory);
+    return 4;
 }
 
 static uint64_t memory_in_all(const method_plan *methods, uint32_t n)
@@ -227,6 +240,7 @@ static void print_plan(const sluice_config *config, const check_findings *findin
     printf("Images are duplicates from %g of the signature on, found by %s%s.\n",
            findings->plan->image_threshold, findings->plan->image_keyed ? "keys" : "a scan",
            config->duplicate.image_turns ? ", turned ones too" : "");
+    printf("Vectors are of %d numbers; shorter ones are not more.\n", SL_DUPLICATE_PLAN_DIM);
     double mib = (double)memory_in_all(methods, n) / (1 << 20);
     printf("In all %.0f MiB; the program needs 2 MiB (`filter`) or 32 MiB (`run`) around them, and "
            "the samples\nthat are under way (deploy/docs/operations.md has the formula).\n",
@@ -345,7 +359,16 @@ static int refuse_usage(const char *what, const char *have)
     return SL_EXIT_USAGE;
 }
 
-enum { OPTION_SET = 256, OPTION_JSON, OPTION_PRINT, OPTION_REPLAY, OPTION_HELP };
+enum {
+    OPTION_SET = 256,
+    OPTION_JSON,
+    OPTION_PRINT,
+    OPTION_REPLAY,
+    OPTION_CALIBRATE,
+    OPTION_VIEWS,
+    OPTION_IDS,
+    OPTION_HELP
+};
 
 static const struct option long_options[] = {
     {"config", required_argument, NULL, 'c'},
@@ -353,6 +376,9 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
     {"print-defaults", no_argument, NULL, OPTION_PRINT},
     {"replay", required_argument, NULL, OPTION_REPLAY},
+    {"calibrate", required_argument, NULL, OPTION_CALIBRATE},
+    {"views", required_argument, NULL, OPTION_VIEWS},
+    {"ids", required_argument, NULL, OPTION_IDS},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -376,6 +402,12 @@ static int parse_options(int argc, char **argv, check_options *options)
             options->print = true;
         } else if (option == OPTION_REPLAY) {
             options->replay.verdicts = optarg;
+        } else if (option == OPTION_CALIBRATE) {
+            options->calibrate.pairs = optarg;
+        } else if (option == OPTION_VIEWS) {
+            options->calibrate.views = optarg;
+        } else if (option == OPTION_IDS) {
+            options->calibrate.ids = optarg;
         } else if (option == OPTION_HELP) {
             fputs(usage, stdout);
             return SL_EXIT_OK;
@@ -383,6 +415,10 @@ static int parse_options(int argc, char **argv, check_options *options)
             return refuse_usage(option == ':' ? "a value is missing behind " : "unknown option ",
                                 argv[optind - 1]);
         }
+    }
+    if ((options->calibrate.pairs != NULL) != (options->calibrate.views != NULL) ||
+        (options->calibrate.ids != NULL && options->calibrate.pairs == NULL)) {
+        return refuse_usage("--calibrate PAIRS and --views FILE go together", "");
     }
     options->replay.inputs = (const char *const *)argv + optind;
     options->replay.n_inputs = (uint32_t)(argc - optind);
@@ -405,6 +441,12 @@ static int check(const check_options *options, check_findings *findings)
     }
     if (options->replay.verdicts != NULL && status == SLUICE_OK) {
         return sl_replay_run(&config, &options->replay);
+    }
+    if (options->calibrate.pairs != NULL && status == SLUICE_OK) {
+        sl_calibrate_options calibrate = options->calibrate;
+        calibrate.now = config.duplicate.embedding_threshold;
+        calibrate.json = options->json;
+        return sl_calibrate(&calibrate);
     }
     look(&config, findings);
     if (options->json) {

@@ -9,6 +9,9 @@
  *                      image --hit--> match (share of equal signature bits)
  *                        | none
  *                        v
+ *                     embedding --hit--> match (cosine)
+ *                        | none
+ *                        v
  *                       no duplicate
  *   apply    kept or flagged -> a row in every method that the sample has features for
  *
@@ -20,6 +23,7 @@
 #include "duplicate/duplicate.h"
 
 #include "duplicate/durable.h"
+#include "duplicate/embedding.h"
 #include "duplicate/exact.h"
 #include "duplicate/image.h"
 #include "duplicate/recall.h"
@@ -31,6 +35,7 @@ struct sl_duplicate {
     sl_exact *exact; /* NULL, like the others: nothing is remembered (duplicate.enabled: false)   */
     sl_text *text;
     sl_image *image;
+    sl_embedding *embedding;
     sl_window window;
     sl_recall recall;
     uint64_t memory[SLUICE_N_METHODS]; /* budgets */
@@ -52,12 +57,15 @@ sluice_status sl_duplicate_open(const sluice_config *config, sl_duplicate **out,
     duplicate->memory[SLUICE_METHOD_EXACT] = config->duplicate.exact_memory;
     duplicate->memory[SLUICE_METHOD_TEXT] = config->duplicate.text_memory;
     duplicate->memory[SLUICE_METHOD_IMAGE] = config->duplicate.image_memory;
+    duplicate->memory[SLUICE_METHOD_EMBEDDING] = config->duplicate.embedding_memory;
     sl_recall_init(&duplicate->recall, config);
     sluice_status status = SLUICE_OK;
     if (config->duplicate.enabled) {
         status = sl_exact_open(config, &duplicate->exact, why);
         status = status != SLUICE_OK ? status : sl_text_open(config, &duplicate->text, why);
         status = status != SLUICE_OK ? status : sl_image_open(config, &duplicate->image, why);
+        status =
+            status != SLUICE_OK ? status : sl_embedding_open(config, &duplicate->embedding, why);
     }
     if (status != SLUICE_OK) {
         sl_duplicate_close(&duplicate);
@@ -70,6 +78,7 @@ sluice_status sl_duplicate_open(const sluice_config *config, sl_duplicate **out,
 void sl_duplicate_close(sl_duplicate **duplicate_p)
 {
     if (*duplicate_p != NULL) {
+        sl_embedding_close(&(*duplicate_p)->embedding);
         sl_image_close(&(*duplicate_p)->image);
         sl_text_close(&(*duplicate_p)->text);
         sl_exact_close(&(*duplicate_p)->exact);
@@ -98,7 +107,8 @@ void sl_duplicate_probe(const sl_duplicate *duplicate, const sluice_sample *samp
     if (is_enabled(duplicate)) {
         (void)(sl_exact_probe(duplicate->exact, sample, match) ||
                sl_text_probe(duplicate->text, sample, match) ||
-               sl_image_probe(duplicate->image, sample, match));
+               sl_image_probe(duplicate->image, sample, match) ||
+               sl_embedding_probe(duplicate->embedding, sample, match));
     }
 }
 
@@ -111,6 +121,8 @@ static bool probe_method(const sl_duplicate *duplicate, sluice_method method,
         return sl_text_probe(duplicate->text, sample, match);
     case SLUICE_METHOD_IMAGE:
         return sl_image_probe(duplicate->image, sample, match);
+    case SLUICE_METHOD_EMBEDDING:
+        return sl_embedding_probe(duplicate->embedding, sample, match);
     default:
         return false;
     }
@@ -131,6 +143,13 @@ uint32_t sl_duplicate_also(const sl_duplicate *duplicate, const sluice_sample *s
     return n;
 }
 
+bool sl_duplicate_redelivers(const sl_duplicate *duplicate, const sluice_sample *sample)
+{
+    sluice_match match = {.method = SLUICE_METHOD_NONE};
+    return is_enabled(duplicate) && sl_exact_probe(duplicate->exact, sample, &match) &&
+           match.redelivered;
+}
+
 static bool is_remembered(const sluice_sample *sample)
 {
     sluice_decision decision = sample->verdict.decision;
@@ -142,6 +161,7 @@ static void insert(sl_duplicate *duplicate, const sluice_sample *sample)
     sl_exact_insert(duplicate->exact, sample);
     sl_text_insert(duplicate->text, sample);
     sl_image_insert(duplicate->image, sample);
+    sl_embedding_insert(duplicate->embedding, sample);
 }
 
 static void advance(sl_duplicate *duplicate, const sluice_sample *sample)
@@ -158,7 +178,7 @@ void sl_duplicate_apply(sl_duplicate *duplicate, const sluice_sample *sample)
     }
     SLUICE_ASSERT(sample->offset != UINT64_MAX);
     if (is_enabled(duplicate)) {
-        const sl_recall_methods methods = {duplicate->text, duplicate->image};
+        const sl_recall_methods methods = {duplicate->text, duplicate->image, duplicate->embedding};
         sl_recall_watch(&duplicate->recall, &methods, sample);
     }
     if (is_enabled(duplicate) && is_remembered(sample)) {
@@ -175,7 +195,8 @@ bool sl_duplicate_forget(sl_duplicate *duplicate, uint64_t offset)
     bool in_exact = sl_exact_forget(duplicate->exact, offset);
     bool in_text = sl_text_forget(duplicate->text, offset);
     bool in_image = sl_image_forget(duplicate->image, offset);
-    return in_exact || in_text || in_image;
+    bool in_embedding = sl_embedding_forget(duplicate->embedding, offset);
+    return in_exact || in_text || in_image || in_embedding;
 }
 
 void sl_duplicate_touch(sl_duplicate *duplicate)
@@ -193,9 +214,9 @@ uint64_t sl_duplicate_oldest(const sl_duplicate *duplicate)
     }
     sl_horizon horizon =
         sl_window_horizon(&duplicate->window, duplicate->next_offset, duplicate->last_arrived_us);
-    const sl_rows *const methods[] = {sl_exact_index(duplicate->exact)->rows,
-                                      sl_text_index(duplicate->text)->rows,
-                                      sl_image_rows(duplicate->image)};
+    const sl_rows *const methods[] = {
+        sl_exact_index(duplicate->exact)->rows, sl_text_index(duplicate->text)->rows,
+        sl_image_rows(duplicate->image), sl_embedding_rows(duplicate->embedding)};
     uint64_t oldest = UINT64_MAX;
     for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
         uint64_t of_method = sl_rows_oldest(methods[i], &horizon);
@@ -219,7 +240,8 @@ sl_durable_from sl_duplicate_row_from(const sl_duplicate *duplicate)
     }
     return (sl_durable_from){oldest_row(duplicate, sl_exact_index(duplicate->exact)->rows),
                              oldest_row(duplicate, sl_text_index(duplicate->text)->rows),
-                             oldest_row(duplicate, sl_image_rows(duplicate->image))};
+                             oldest_row(duplicate, sl_image_rows(duplicate->image)),
+                             oldest_row(duplicate, sl_embedding_rows(duplicate->embedding))};
 }
 
 sluice_status sl_duplicate_row_write(const sl_duplicate *duplicate, const sl_durable_from *from,
@@ -245,6 +267,7 @@ sluice_status sl_duplicate_row_read(sl_duplicate *duplicate, sluice_span row, ui
         sl_exact_evict(duplicate->exact, from.exact);
         sl_text_evict(duplicate->text, from.text);
         sl_image_evict(duplicate->image, from.image);
+        sl_embedding_evict(duplicate->embedding, from.embedding);
     }
     advance(duplicate, &sample);
     *offset = sample.offset;
@@ -256,7 +279,8 @@ bool sl_duplicate_validate(const sl_duplicate *duplicate, const char **reason)
     *reason = NULL;
     return !is_enabled(duplicate) || (sl_exact_validate(duplicate->exact, reason) &&
                                       sl_text_validate(duplicate->text, reason) &&
-                                      sl_image_validate(duplicate->image, reason));
+                                      sl_image_validate(duplicate->image, reason) &&
+                                      sl_embedding_validate(duplicate->embedding, reason));
 }
 
 sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_bytes)
@@ -270,13 +294,19 @@ sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_
                               .text_rows = sl_index_rows_of(&text, id_bytes),
                               .image_rows = sl_image_rows_of(config, id_bytes),
                               .image_threshold = sl_image_threshold(config),
-                              .image_keyed = sl_image_is_keyed(config)};
+                              .image_keyed = sl_image_is_keyed(config),
+                              .embedding_rows =
+                                  sl_embedding_rows_of(config, SL_DUPLICATE_PLAN_DIM, id_bytes)};
     plan.exact_row_bytes =
         plan.exact_rows == 0 ? 0 : (double)config->duplicate.exact_memory / (double)plan.exact_rows;
     plan.text_row_bytes =
         plan.text_rows == 0 ? 0 : (double)config->duplicate.text_memory / (double)plan.text_rows;
     plan.image_row_bytes =
         plan.image_rows == 0 ? 0 : (double)config->duplicate.image_memory / (double)plan.image_rows;
+    plan.embedding_row_bytes =
+        plan.embedding_rows == 0
+            ? 0
+            : (double)config->duplicate.embedding_memory / (double)plan.embedding_rows;
     return plan;
 }
 
@@ -293,6 +323,9 @@ sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_m
     if (is_enabled(duplicate) && method == SLUICE_METHOD_IMAGE) {
         return sl_image_usage(duplicate->image);
     }
+    if (is_enabled(duplicate) && method == SLUICE_METHOD_EMBEDDING) {
+        return sl_embedding_usage(duplicate->embedding);
+    }
     return (sl_duplicate_usage){0};
 }
 
@@ -305,6 +338,8 @@ static const sl_rows *rows_of(const sl_duplicate *duplicate, sluice_method metho
         return sl_text_index(duplicate->text)->rows;
     case SLUICE_METHOD_IMAGE:
         return sl_image_rows(duplicate->image);
+    case SLUICE_METHOD_EMBEDDING:
+        return sl_embedding_rows(duplicate->embedding);
     default:
         return NULL;
     }
@@ -317,8 +352,10 @@ static const sl_probe_counts *counts_of(const sl_duplicate *duplicate, sluice_me
         return sl_exact_counts(duplicate->exact);
     case SLUICE_METHOD_TEXT:
         return sl_text_counts(duplicate->text);
-    default:
+    case SLUICE_METHOD_IMAGE:
         return sl_image_counts(duplicate->image);
+    default:
+        return sl_embedding_counts(duplicate->embedding);
     }
 }
 

@@ -23,7 +23,7 @@ void sl_duplicate_touch(sl_duplicate *duplicate);
 void sl_duplicate_prefetch(const sl_duplicate *duplicate, const sluice_sample *sample);
 
 /* Highest similarity, then smallest offset; between methods exact, then text,
- * then image. of_id and of_source
+ * then image, then embedding. of_id and of_source
  * are lent until the next apply or forget. `offset` of the sample is the offset it would get (the
  * log's end).
  */
@@ -37,6 +37,9 @@ void sl_duplicate_probe(const sl_duplicate *duplicate, const sluice_sample *samp
  * Returns  how many. */
 uint32_t sl_duplicate_also(const sl_duplicate *duplicate, const sluice_sample *sample,
                            const sluice_match *match, sluice_finding *also);
+
+/* Whether a probe would say that the sample came before; costs less. */
+bool sl_duplicate_redelivers(const sl_duplicate *duplicate, const sluice_sample *sample);
 
 /* Remembers a judged sample if it was kept or flagged; cannot fail. Samples come in order of
  * offset; one at or below the last sample applied or row read is known already and changes nothing.
@@ -69,11 +72,15 @@ bool sl_duplicate_validate(const sl_duplicate *duplicate, const char **reason);
 
 /* What a budget buys, before opening: rows each method remembers for ids of `id_bytes` and sources
  * of 8 bytes, both hashes and a sketch. */
+#define SL_DUPLICATE_PLAN_DIM 384
+
 typedef struct sl_duplicate_plan {
     uint64_t exact_rows, text_rows, image_rows; /* at least this many                         */
     double exact_row_bytes, text_row_bytes, image_row_bytes;
-    double image_threshold; /* the profile's where none is configured                     */
-    bool image_keyed;       /* else a scan, whose time grows with what is remembered      */
+    double image_threshold;  /* the profile's where none is configured                     */
+    bool image_keyed;        /* else a scan, whose time grows with what is remembered      */
+    uint64_t embedding_rows; /* vectors of SL_DUPLICATE_PLAN_DIM numbers                       */
+    double embedding_row_bytes;
 } sl_duplicate_plan;
 sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_bytes);
 

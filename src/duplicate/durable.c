@@ -1,13 +1,16 @@
 /* durable.c - the durable form of what the duplicate stage remembers of one sample.
  *
- *   | version 2 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v, source
+ *   | version 3 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v, source
  * | | raw hash 16, if has RAW | normal hash 16, if has NORMAL | profile 1, sketch 128, if has
- * SKETCH | | signature 64, colours 32, if has IMAGE | oldest offset v, of exact, text, image |
- *   | decision 1, weight 4, reasons 1, each: size v, bytes with their NUL | if has VERDICT
+ * SKETCH, trace 16, in version 3 | n 1, hashes 4 n, if has BOTTOM | signature 64, colours 32, if
+ * has IMAGE | key 4, sign bits 64, dimension v, vector of 16-bit integers, if has EMBEDDING |
+ * oldest offset v, of exact, text, image, and in version 3 embedding | decision 1, weight 4,
+ * reasons 1, each: size v, bytes with their NUL | if has VERDICT
  *
- *   v = varint; integers are little-endian. About 185 bytes and the names for a text,
- *   140 for an image. Version 1 has no images and no oldest offset of theirs.
- *   Without VERDICT (0x80) the sample was kept, with weight 1 and for no reason.
+ *   v = varint; integers are little-endian. About 185 bytes and the names for a text, 140 for an
+ *   image. Version 1 has no images and no oldest offset of theirs, version 2 neither traces nor
+ *   embeddings; it is written where nothing is said of them. Without VERDICT (0x80) the sample was
+ *   kept, with weight 1 and for no reason.
  *
  * Why strict: a row comes back from a disk. What is not exactly a row is refused as a whole, so a
  * damaged one can hide samples and never makes a false duplicate of one.
@@ -19,11 +22,12 @@
 
 #include <float.h>
 
-#define VERSION       3 /* with traces and embeddings: written where there is one */
-#define VERSION_PLAIN 2
-#define VERSION_TEXT  1 /* before images: never written */
+#define VERSION       3
+#define VERSION_PLAIN 2 /* no trace, nothing of embeddings */
+#define VERSION_TEXT  1 /* before images: never written    */
 #define HAS_TEXT      (SLUICE_HAS_RAW | SLUICE_HAS_NORMAL | SLUICE_HAS_SKETCH)
-#define HAS_ALL       (HAS_TEXT | SLUICE_HAS_IMAGE | SLUICE_HAS_BOTTOM)
+#define HAS_PLAIN     (HAS_TEXT | SLUICE_HAS_IMAGE | SLUICE_HAS_BOTTOM)
+#define HAS_ALL       (HAS_PLAIN | SLUICE_HAS_EMBEDDING)
 #define HAS_VERDICT   0x80
 
 static sluice_status write_span(sluice_span span, sluice_bytes *out)
@@ -67,11 +71,23 @@ static bool has_trace(const sluice_features *features)
            memcmp(features->trace, none, sizeof none) != 0;
 }
 
+static sluice_status write_embedding(const sluice_features *features, sluice_bytes *out)
+{
+    SLUICE_TRY(sl_bytes_put_u32(out, features->embedding_key));
+    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
+        SLUICE_TRY(sl_bytes_put_u64(out, features->sign_bits[k]));
+    }
+    SLUICE_TRY(sl_bytes_put_varint(out, features->embedding.size / 2));
+    return sl_bytes_append(out, features->embedding.data, features->embedding.size);
+}
+
 static sluice_status write_fields(const sluice_sample *sample, const sl_durable_from *from,
                                   sluice_bytes *out)
 {
     const sluice_features *features = &sample->features;
-    SLUICE_TRY(sl_bytes_put_u8(out, has_trace(features) ? VERSION : VERSION_PLAIN));
+    bool whole =
+        has_trace(features) || (features->has & SLUICE_HAS_EMBEDDING) != 0 || from->embedding != 0;
+    SLUICE_TRY(sl_bytes_put_u8(out, whole ? VERSION : VERSION_PLAIN));
     bool plain = is_plain(&sample->verdict);
     SLUICE_TRY(
         sl_bytes_put_u8(out, (uint8_t)((features->has & HAS_ALL) | (plain ? 0 : HAS_VERDICT))));
@@ -90,7 +106,7 @@ static sluice_status write_fields(const sluice_sample *sample, const sl_durable_
         SLUICE_TRY(sl_bytes_put_u8(out, features->profile));
         SLUICE_TRY(sl_bytes_append(out, features->sketch, sizeof features->sketch));
     }
-    if (has_trace(features)) {
+    if (whole && (features->has & SLUICE_HAS_SKETCH) != 0) {
         SLUICE_TRY(sl_bytes_append(out, features->trace, sizeof features->trace));
     }
     if (features->has & SLUICE_HAS_BOTTOM) {
@@ -103,9 +119,15 @@ static sluice_status write_fields(const sluice_sample *sample, const sl_durable_
             sl_bytes_append(out, features->image_signature, sizeof features->image_signature));
         SLUICE_TRY(sl_bytes_append(out, features->image_colours, sizeof features->image_colours));
     }
+    if (features->has & SLUICE_HAS_EMBEDDING) {
+        SLUICE_TRY(write_embedding(features, out));
+    }
     SLUICE_TRY(sl_bytes_put_varint(out, from->exact));
     SLUICE_TRY(sl_bytes_put_varint(out, from->text));
     SLUICE_TRY(sl_bytes_put_varint(out, from->image));
+    if (whole) {
+        SLUICE_TRY(sl_bytes_put_varint(out, from->embedding));
+    }
     return plain ? SLUICE_OK : write_verdict(&sample->verdict, out);
 }
 
@@ -143,6 +165,20 @@ static void read_bottom(sl_reader *reader, sluice_features *features)
     }
 }
 
+static void read_embedding(sl_reader *reader, sluice_features *features)
+{
+    features->embedding_key = sl_reader_u32(reader);
+    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
+        features->sign_bits[k] = sl_reader_u64(reader);
+    }
+    uint64_t dim = sl_reader_varint(reader);
+    if (dim < SLUICE_EMBEDDING_MIN || dim > SLUICE_EMBEDDING_MAX) {
+        reader->bad = true;
+        return;
+    }
+    features->embedding = sl_reader_span(reader, 2 * (size_t)dim);
+}
+
 static void read_features(sl_reader *reader, uint8_t version, sluice_features *features)
 {
     if (features->has & SLUICE_HAS_RAW) {
@@ -174,6 +210,9 @@ static void read_features(sl_reader *reader, uint8_t version, sluice_features *f
             memcpy(features->image_signature, signature.data, signature.size);
             memcpy(features->image_colours, colours.data, colours.size);
         }
+    }
+    if (features->has & SLUICE_HAS_EMBEDDING) {
+        read_embedding(reader, features);
     }
 }
 
@@ -251,11 +290,13 @@ sluice_status sl_durable_read(sluice_span row, sluice_sample *sample, sl_durable
     from->exact = sl_reader_varint(&reader);
     from->text = sl_reader_varint(&reader);
     from->image = version >= VERSION_PLAIN ? sl_reader_varint(&reader) : 0;
+    from->embedding = version >= VERSION ? sl_reader_varint(&reader) : 0;
     if (has & HAS_VERDICT) {
         read_verdict(&reader, &sample->verdict);
     }
-    bool known = (version == VERSION && has_trace(&sample->features)) || version == VERSION_PLAIN ||
-                 (version == VERSION_TEXT && (sample->features.has & ~HAS_TEXT) == 0);
+    uint8_t told = sample->features.has;
+    bool known = version == VERSION || (version == VERSION_PLAIN && (told & ~HAS_PLAIN) == 0) ||
+                 (version == VERSION_TEXT && (told & ~HAS_TEXT) == 0);
     if (!known || reader.bad || reader.at != reader.end || i_producer > UINT32_MAX ||
         !is_row(sample)) {
         *sample = (sluice_sample){0};

@@ -7,7 +7,7 @@
 
 /* Oldest offset that each method remembered when the row was written. */
 typedef struct sl_durable_from {
-    uint64_t exact, text, image;
+    uint64_t exact, text, image, embedding;
 } sl_durable_from;
 
 /* Appends the row of a sample that has features; the format is at the head of durable.c. */
@@ -17,7 +17,7 @@ SLUICE_MUST_USE sluice_status sl_durable_write(const sluice_sample *sample,
 /* sl_durable_read - the fields of a sample that a row holds, its verdict among them; all others are
  * zero.
  *
- * row      Borrows: id, source and reasons of `sample` point into it.
+ * row      Borrows: id, source, reasons and embedding of `sample` point into it.
  * Returns  BADSAMPLE for anything that sl_durable_write does not make; the outputs are then
  *          zero. */
 SLUICE_MUST_USE sluice_status sl_durable_read(sluice_span row, sluice_sample *sample,

@@ -64,27 +64,33 @@ static uint32_t take_rows(const sl_rows *rows, uint64_t from_offset, sl_row *tak
 
 static uint8_t feature_of(sluice_method method)
 {
-    return method == SLUICE_METHOD_TEXT ? SLUICE_HAS_SKETCH : SLUICE_HAS_IMAGE;
+    return method == SLUICE_METHOD_TEXT    ? SLUICE_HAS_SKETCH
+           : method == SLUICE_METHOD_IMAGE ? SLUICE_HAS_IMAGE
+                                           : SLUICE_HAS_EMBEDDING;
 }
 
 static const sl_rows *rows_of(const sl_recall_methods *methods, sluice_method method)
 {
-    return method == SLUICE_METHOD_TEXT ? sl_text_index(methods->text)->rows
-                                        : sl_image_rows(methods->image);
+    return method == SLUICE_METHOD_TEXT    ? sl_text_index(methods->text)->rows
+           : method == SLUICE_METHOD_IMAGE ? sl_image_rows(methods->image)
+                                           : sl_embedding_rows(methods->embedding);
 }
 
 static bool probe(const sl_recall_methods *methods, sluice_method method,
                   const sluice_sample *sample, sluice_match *match)
 {
-    return method == SLUICE_METHOD_TEXT ? sl_text_probe(methods->text, sample, match)
-                                        : sl_image_probe(methods->image, sample, match);
+    return method == SLUICE_METHOD_TEXT    ? sl_text_probe(methods->text, sample, match)
+           : method == SLUICE_METHOD_IMAGE ? sl_image_probe(methods->image, sample, match)
+                                           : sl_embedding_probe(methods->embedding, sample, match);
 }
 
 static bool compare(const sl_recall_methods *methods, sluice_method method,
                     const sluice_sample *sample, const sl_row *row, float *similarity)
 {
     return method == SLUICE_METHOD_TEXT ? sl_text_compare(methods->text, sample, row, similarity)
-                                        : sl_image_compare(methods->image, sample, row, similarity);
+           : method == SLUICE_METHOD_IMAGE
+               ? sl_image_compare(methods->image, sample, row, similarity)
+               : sl_embedding_compare(methods->embedding, sample, row, similarity);
 }
 
 /* ---- one watched sample ---- */
@@ -128,7 +134,8 @@ static void watch(sl_recall *recall, const sl_recall_methods *methods, sluice_me
 void sl_recall_watch(sl_recall *recall, const sl_recall_methods *methods,
                      const sluice_sample *sample)
 {
-    static const sluice_method watched[] = {SLUICE_METHOD_TEXT, SLUICE_METHOD_IMAGE};
+    static const sluice_method watched[] = {SLUICE_METHOD_TEXT, SLUICE_METHOD_IMAGE,
+                                            SLUICE_METHOD_EMBEDDING};
     if (!sl_recall_watches(recall->seed, sample->offset)) {
         return;
     }

@@ -2,6 +2,7 @@
 #ifndef SL_RECALL_H
 #define SL_RECALL_H
 
+#include "duplicate/embedding.h"
 #include "duplicate/image.h"
 #include "duplicate/text.h"
 #include "sluice/counters.h"
@@ -12,6 +13,7 @@
 typedef struct sl_recall_methods { /* borrowed */
     const sl_text *text;
     const sl_image *image;
+    const sl_embedding *embedding;
 } sl_recall_methods;
 
 typedef struct sl_recall { /* in place; counts only */

@@ -2,7 +2,7 @@
  *
  *   ring   | row | row | row ......... free ......... | row | row | row |gap|
  *                       ^ head                         ^ tail            ^ end of the older lap
- *   row    | offset 8 | arrived 8 | producer 4 | sizes, kind 4 | payload | id | source | to 8 |
+ *   row    | offset 8 | arrived 8 | producer 4 | sizes, kind 4 | payload | extra | id | source |
  *   bits   1 0 0 1 0 0 0 1 ...        one a unit of 8 bytes: does a live row begin here
  *
  * Why rows of their own length in one ring: ids of 4 and of 200 bytes share the budget, so nobody
@@ -27,16 +27,18 @@ typedef struct row_head {
     uint32_t i_producer;
     uint32_t id_size : 9;
     uint32_t source_size : 9;
-    uint32_t kind : 14;
+    uint32_t kind : 14; /* or, where rows have an extra part, its units */
 } row_head;
 
 _Static_assert(sizeof(row_head) == SL_ROWS_HEAD_BYTES, "heads are packed");
 _Static_assert(SLUICE_LIMIT_ID_BYTES < 512 && SLUICE_LIMIT_SOURCE_BYTES < 512, "9 bits");
+_Static_assert(SL_ROWS_EXTRA_BYTES / SL_ROWS_UNIT < 1 << 14, "14 bits");
 
 struct sl_rows {
     uint8_t *ring;
     uint64_t *begins;         /* bit a unit: a live row begins here                              */
     uint32_t payload_bytes;   /* of every row                                                    */
+    uint32_t extra_bytes;     /* of a row, the most                                              */
     uint32_t n_units;         /* of the ring                                                     */
     uint32_t n_units_live;    /* at most this much of it is given to live rows                   */
     uint32_t used;            /* units of live rows                                              */
@@ -78,7 +80,7 @@ static uint64_t units_for(const sl_rows_options *options)
 
 uint64_t sl_rows_capacity_of(const sl_rows_options *options)
 {
-    uint32_t longest = units_of(options->payload_bytes, SL_ROWS_NAME_BYTES);
+    uint32_t longest = units_of(options->payload_bytes, options->extra_bytes + SL_ROWS_NAME_BYTES);
     uint64_t n_units = units_for(options);
     return n_units < 2 * (uint64_t)longest ? 0 : (n_units - longest) * SL_ROWS_UNIT;
 }
@@ -87,6 +89,7 @@ sluice_status sl_rows_open(const sl_rows_options *options, sl_rows **out)
 {
     *out = NULL;
     SLUICE_ASSERT(options->payload_bytes % SL_ROWS_UNIT == 0);
+    SLUICE_ASSERT(options->extra_bytes <= SL_ROWS_EXTRA_BYTES);
     uint64_t capacity = sl_rows_capacity_of(options);
     if (capacity == 0) {
         return SLUICE_E_CONFIG;
@@ -101,6 +104,7 @@ sluice_status sl_rows_open(const sl_rows_options *options, sl_rows **out)
     rows->begins = (uint64_t *)(rows + 1);
     rows->ring = (uint8_t *)rows + ring_at(n_units);
     rows->payload_bytes = options->payload_bytes;
+    rows->extra_bytes = options->extra_bytes;
     rows->n_units = (uint32_t)n_units;
     rows->n_units_live = (uint32_t)(capacity / SL_ROWS_UNIT);
     rows->newest = SL_ROWS_NONE;
@@ -130,10 +134,15 @@ static row_head *head_at(const sl_rows *rows, uint32_t place)
     return (row_head *)(void *)(rows->ring + (size_t)place * SL_ROWS_UNIT);
 }
 
+static uint32_t extra_of(const sl_rows *rows, const row_head *head)
+{
+    return rows->extra_bytes > 0 ? (uint32_t)head->kind * SL_ROWS_UNIT : 0;
+}
+
 static uint32_t units_at(const sl_rows *rows, uint32_t place)
 {
     const row_head *head = head_at(rows, place);
-    return units_of(rows->payload_bytes, (uint32_t)head->id_size + head->source_size);
+    return units_of(rows->payload_bytes, extra_of(rows, head) + head->id_size + head->source_size);
 }
 
 static bool begins(const sl_rows *rows, uint32_t place)
@@ -184,15 +193,23 @@ static void evict_oldest(sl_rows *rows)
 static void write_row(sl_rows *rows, uint32_t place, const sl_row *row)
 {
     row_head *head = head_at(rows, place);
-    *head = (row_head){.offset = row->offset,
-                       .arrived_us = row->arrived_us,
-                       .i_producer = row->i_producer,
-                       .id_size = (uint32_t)row->id.size & 511,
-                       .source_size = (uint32_t)row->source.size & 511,
-                       .kind = row->kind & 0x3fffu};
+    *head = (row_head){
+        .offset = row->offset,
+        .arrived_us = row->arrived_us,
+        .i_producer = row->i_producer,
+        .id_size = (uint32_t)row->id.size & 511,
+        .source_size = (uint32_t)row->source.size & 511,
+        .kind = (rows->extra_bytes > 0 ? (uint32_t)(row->extra.size / SL_ROWS_UNIT) : row->kind) &
+                0x3fff};
     uint8_t *at = (uint8_t *)(head + 1);
-    memcpy(at, row->payload, rows->payload_bytes);
+    if (rows->payload_bytes > 0) {
+        memcpy(at, row->payload, rows->payload_bytes);
+    }
     at += rows->payload_bytes;
+    if (row->extra.size > 0) {
+        memcpy(at, row->extra.data, row->extra.size);
+    }
+    at += row->extra.size;
     if (row->id.size > 0) {
         memcpy(at, row->id.data, row->id.size);
     }
@@ -207,7 +224,10 @@ uint32_t sl_rows_append(sl_rows *rows, const sl_row *row)
     SLUICE_ASSERT(row->id.size <= SLUICE_LIMIT_ID_BYTES);
     SLUICE_ASSERT(row->source.size <= SLUICE_LIMIT_SOURCE_BYTES);
     SLUICE_ASSERT(rows->n_rows == 0 || row->offset > head_at(rows, rows->newest)->offset);
-    uint32_t need = units_of(rows->payload_bytes, (uint32_t)(row->id.size + row->source.size));
+    SLUICE_ASSERT(row->extra.size <= rows->extra_bytes && row->extra.size % SL_ROWS_UNIT == 0);
+    SLUICE_ASSERT(row->kind == 0 || rows->extra_bytes == 0);
+    uint32_t need = units_of(rows->payload_bytes,
+                             (uint32_t)(row->extra.size + row->id.size + row->source.size));
     while (rows->used + (uint64_t)need > rows->n_units_live) {
         evict_oldest(rows);
     }
@@ -234,12 +254,14 @@ bool sl_rows_at(const sl_rows *rows, uint32_t place, sl_row *row)
     }
     const row_head *head = head_at(rows, place);
     const uint8_t *payload = (const uint8_t *)(head + 1);
-    const uint8_t *id = payload + rows->payload_bytes;
+    const uint8_t *extra = payload + rows->payload_bytes;
+    const uint8_t *id = extra + extra_of(rows, head);
     *row = (sl_row){.offset = head->offset,
                     .arrived_us = head->arrived_us,
                     .i_producer = head->i_producer,
-                    .kind = (uint16_t)head->kind,
+                    .kind = rows->extra_bytes > 0 ? 0 : (uint16_t)head->kind,
                     .payload = payload,
+                    .extra = {extra, (size_t)(id - extra)},
                     .id = {id, head->id_size},
                     .source = {id + head->id_size, head->source_size}};
     return true;
@@ -340,6 +362,11 @@ void sl_rows_erase(sl_rows *rows, uint32_t place)
 bool sl_rows_has_gaps(const sl_rows *rows)
 {
     return rows->n_gaps > 0;
+}
+
+uint64_t sl_rows_gaps(const sl_rows *rows)
+{
+    return rows->n_gaps;
 }
 
 /* Rows move towards the tail, in order. The target never passes the source: it lies behind by the

@@ -11,13 +11,15 @@
 #define SL_ROWS_NAME_BYTES (SLUICE_LIMIT_ID_BYTES + SLUICE_LIMIT_SOURCE_BYTES)
 #define SL_ROWS_UNITS_MAX                                                                          \
     (UINT32_MAX - 1) /* a place and "none" fit in 32 bits: 32 GiB            */
-#define SL_ROWS_NONE UINT32_MAX
+#define SL_ROWS_NONE        UINT32_MAX
+#define SL_ROWS_EXTRA_BYTES 8192 /* of a row, of its own length, between payload and names      */
 
 typedef struct sl_rows sl_rows; /* opaque; one writer */
 
 typedef struct sl_rows_options {
     size_t memory_bytes;    /* hard cap of everything allocated                                  */
     uint32_t payload_bytes; /* fixed part of a row; a multiple of SL_ROWS_UNIT                   */
+    uint32_t extra_bytes;   /* the longest extra part; SL_ROWS_EXTRA_BYTES at most [none]        */
 } sl_rows_options;
 
 /* One row. Lent by the rows until the next append, erase or compact. */
@@ -25,12 +27,13 @@ typedef struct sl_row {
     uint64_t offset;
     int64_t arrived_us;
     uint32_t i_producer;
-    uint16_t kind;          /* the method's own, 14 bits                                         */
+    uint16_t kind;          /* the method's own, 14 bits; 0 where rows have an extra part        */
     const uint8_t *payload; /* payload_bytes                                                     */
+    sluice_span extra;      /* a multiple of SL_ROWS_UNIT bytes                                  */
     sluice_span id, source;
 } sl_row;
 
-/* Bytes of the ring that a row with names of `name_bytes` takes. */
+/* Bytes of the ring that a row with names (and extra part) of `name_bytes` takes. */
 uint32_t sl_rows_row_bytes(uint32_t payload_bytes, uint32_t name_bytes);
 /* Bytes that hold rows if all of `options->memory_bytes` is given; 0 = too little for one row. */
 uint64_t sl_rows_capacity_of(const sl_rows_options *options);
@@ -70,6 +73,7 @@ void sl_rows_evict(sl_rows *rows, uint64_t below_offset); /* not while there are
  * again. Between the two nothing but at, first, lower, find and erase is allowed. */
 void sl_rows_erase(sl_rows *rows, uint32_t place);
 bool sl_rows_has_gaps(const sl_rows *rows);
+uint64_t sl_rows_gaps(const sl_rows *rows); /* how many */
 void sl_rows_compact(sl_rows *rows);
 
 uint64_t sl_rows_count(const sl_rows *rows);

@@ -11,6 +11,8 @@
  *      v
  *   decode --> raster --> signature, colours, quality
  *
+ *   view 0 --> sign bits, vector of 16-bit integers
+ *
  * Why the hashes are seeded: two streams with different seeds share nothing that could be joined,
  * and nobody who does not know the seed can prepare collisions.
  * Why empty samples have no features: they would all be duplicates of the first. Images without
@@ -28,6 +30,7 @@
 #include "features/profile.h"
 #include "features/set_sketch.h"
 #include "features/shingle.h"
+#include "features/sign_sketch.h"
 #include "features/trace.h"
 #include "features/unicode.h"
 #include "features/units.h"
@@ -54,6 +57,8 @@ struct sl_features {
     sl_units units;
     sl_image_hash *image_hash;
     sl_raster raster;
+    sl_sign_sketch *signs;
+    bool embeds; /* embeddings are compared */
     uint32_t image_min_quality;
     bool no_memory;                /* of the last make */
     sl_builtin_text *builtin_text; /* NULL unless views are made */
@@ -136,10 +141,14 @@ sluice_status sl_features_open(const sluice_config *config, sl_features **out)
         features->words.keep_spans = true;
         status = sl_builtin_text_open(&features->builtin_text);
     }
+    if (status == SLUICE_OK) {
+        status = sl_sign_sketch_open(config->seed, &features->signs);
+    }
     if (status != SLUICE_OK) {
         sl_features_close(&features);
         return status;
     }
+    features->embeds = config->duplicate.enabled && config->encoder == 0;
     features->kernel = sl_kernel_best();
     features->seed = config->seed;
     features->profile = config->duplicate.text_profile;
@@ -166,6 +175,7 @@ void sl_features_close(sl_features **features_p)
         sl_units_fini(&features->words);
         sl_builtin_text_close(&features->builtin_text);
         sl_image_hash_close(&features->image_hash);
+        sl_sign_sketch_close(&features->signs);
         free(features);
         *features_p = NULL;
     }
@@ -411,6 +421,61 @@ sluice_status sl_features_views(sl_features *features, sluice_sample *sample, sl
     return SLUICE_OK;
 }
 
+/* ---- views ----------------------------------------------------------------------------------- */
+
+/* Of the encoder's name and the dimension. */
+static uint64_t key_of_encoder(const sl_features *features, const sluice_sample *sample)
+{
+    return XXH3_64bits_withSeed(sample->encoder.data, sample->encoder.size,
+                                features->seed ^ sample->views.dim);
+}
+
+/* What a sample without a payload is known by when it comes again: all of its views. */
+static void hash_views(const sl_features *features, uint64_t key, sluice_sample *sample)
+{
+    const sluice_views *views = &sample->views;
+    size_t n = (size_t)views->n_views * views->dim;
+    hash_bytes(views->rows, n * sizeof *views->rows, key ^ features->seed,
+               sample->features.raw_hash);
+    if (views->inputs != NULL) {
+        uint64_t inputs[2];
+        n = (size_t)views->n_views * views->dim_in;
+        hash_bytes(views->inputs, n * sizeof *views->inputs, features->seed, inputs);
+        sample->features.raw_hash[0] ^= inputs[0];
+        sample->features.raw_hash[1] ^= inputs[1];
+    }
+    sample->features.has |= SLUICE_HAS_RAW;
+}
+
+sluice_status sl_features_embed(sl_features *features, sl_arena *arena, sluice_sample *sample)
+{
+    const sluice_views *views = &sample->views;
+    if (views->n_views == 0 || views->builtin || !features->embeds) {
+        return SLUICE_OK;
+    }
+    uint64_t key = key_of_encoder(features, sample);
+    if (views->dim >= SLUICE_EMBEDDING_MIN && views->dim <= SLUICE_EMBEDDING_MAX) {
+        size_t vector_bytes = 2 * (size_t)views->dim;
+        sl_arena_allow(arena, SLUICE_SIGN_BITS + vector_bytes + 16);
+        uint8_t *margins = sl_arena_alloc(arena, SLUICE_SIGN_BITS + vector_bytes);
+        if (margins == NULL) {
+            return SLUICE_E_NOMEM;
+        }
+        uint8_t *vector = margins + SLUICE_SIGN_BITS;
+        sl_sign_sketch_make(features->signs, views->rows, views->dim, key, features->kernel,
+                            sample->features.sign_bits, margins);
+        sl_sign_quantize(views->rows, views->dim, features->kernel, vector);
+        sample->features.embedding_key = (uint32_t)key;
+        sample->features.sign_margins = margins;
+        sample->features.embedding = (sluice_span){vector, vector_bytes};
+        sample->features.has |= SLUICE_HAS_EMBEDDING;
+    }
+    if (sample->payload.size == 0) {
+        hash_views(features, key, sample);
+    }
+    return SLUICE_OK;
+}
+
 sluice_status sluice_batch_features(sluice_batch *batch, const sluice_config *config)
 {
     if (batch->features == NULL) {
@@ -424,6 +489,9 @@ sluice_status sluice_batch_features(sluice_batch *batch, const sluice_config *co
                 return SLUICE_E_NOMEM;
             }
             SLUICE_TRY(sl_features_views(batch->features, sample, batch->arena));
+        }
+        if (sample->verdict.decision != SLUICE_REFUSE) {
+            SLUICE_TRY(sl_features_embed(batch->features, batch->arena, sample));
         }
     }
     return SLUICE_OK;

@@ -2,6 +2,7 @@
 #ifndef SL_FEATURES_H
 #define SL_FEATURES_H
 
+#include "arena.h"
 #include "status.h"
 #include "sluice/config.h"
 #include "sluice/sample.h"
@@ -35,5 +36,11 @@ void sl_features_make(sl_features *features, sluice_sample *sample);
  * Returns NOMEM. Pure: a function of payload, media type and seed. */
 SLUICE_MUST_USE sluice_status sl_features_views(sl_features *features, sluice_sample *sample,
                                                 sluice_arena *arena);
+
+/* Adds what follows from the views, behind make: the embedding of 8 to 4,096 numbers, and a hash
+ * where there is no payload. `arena` lends it; its cap is raised. NOMEM: nothing was added. Pure.
+ */
+SLUICE_MUST_USE sluice_status sl_features_embed(sl_features *features, sl_arena *arena,
+                                                sluice_sample *sample);
 
 #endif

@@ -13,6 +13,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 
 import run_memory
 import run_path
@@ -247,6 +248,37 @@ def measure_images(results, build):
                     min(floods, default=None), "x")
 
 
+def measure_embedding(results, build):
+    script, bench = os.path.join(HERE, "peers_embedding.py"), os.path.join(build, "tests/bench_duplicate_embedding")
+    with tempfile.NamedTemporaryFile() as file:
+        lines = [line for line in output_of(sys.executable, script, "--bench", bench, "--data", DATA, "--core",
+                                            str(os.cpu_count() - 1), "--json", file.name) if "WARNING" not in line]
+        text = open(file.name).read()
+    results.add("Embeddings beside hnswlib, faiss and usearch", "tests/bench/peers_embedding.py --bench "
+                "build/release/tests/bench_duplicate_embedding", lines, "Rows a second of CPU time of one thread; "
+                "query, and insert of what is kept, one at a time. `ratio`: sluice to the peer.")
+    tables = json.loads(text) if text else []
+    for table in tables:
+        if table["set"] in ("real", "stress"):
+            ours, *peers = table["results"][:-1]
+            where = f"{table['set']}, {table['kept']:,} kept, cosine {table['threshold']}"
+            for peer, least in zip(peers[:3], (20, 50, 10)):
+                results.ask(f"embeddings beside {peer['name']}: {where}", least, peer["ratio"], "x",
+                            note=f"recall {ours['recall']:.4f} to {peer['recall']:.4f}")
+            results.ask(f"recall, {where}", .999, ours["recall"])
+            results.ask(f"recall within .01 of the threshold, {where}", .995, ours["band"])
+        elif table["set"] == "million":
+            ours, *peers = table["results"]
+            equal = [peer for peer in peers if peer["recall"] >= ours["recall"]] or peers[-1:]
+            results.ask(f"a million embeddings beside {equal[0]['name']}", 25, equal[0]["ratio"], "x",
+                        note=f"last tenth; recall {ours['recall']:.4f} to {equal[0]['recall']:.4f}")
+            results.ask("recall at a million", .99, ours["recall"])
+            results.ask("recall within .01 of the threshold at a million", .98, ours["band"])
+        elif table["set"] == "flood":
+            rates = [row["tail_samples_per_s"] for row in table["results"]]
+            results.ask("a flood of copies beside real rows", .5, min(rates[1:3]) / rates[0], "x")
+
+
 # --- the disk and the path ---
 
 def measure_spool(results, build):
@@ -407,6 +439,7 @@ def main():
     measure_sketch(results, build)
     measure_index(results, build)
     measure_images(results, build)
+    measure_embedding(results, build)
     measure_spool(results, build)
     measure_policy(results, build)
     measure_flat(results, build)

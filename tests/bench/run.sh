@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# run.sh - runs every benchmark beside its peers and writes tests/bench/RESULTS.md (about 8 minutes).
+# run.sh - runs every benchmark beside its peers and writes tests/bench/RESULTS.md (about 20 minutes).
 #
 #   tests/bench/run.sh [BUILD]       BUILD: build/release, already built; `tests/run.sh bench` does both
 #
@@ -9,9 +9,9 @@ cd "$(dirname "$0")/../.."
 
 build=${1:-build/release}
 venv=build/bench-venv
-peers=(datasketch==2.0.0 rensa==0.5.0 faiss-cpu==1.15.1 "numpy>=2")
+peers=(datasketch==2.0.0 rensa==0.5.0 hnswlib==0.8.0 faiss-cpu==1.15.1 usearch "numpy>=2")
 
-if ! "$venv/bin/python" -c 'import datasketch, rensa, faiss, numpy' 2>/dev/null; then
+if ! "$venv/bin/python" -c 'import datasketch, rensa, numpy, hnswlib, faiss, usearch' 2>/dev/null; then
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check "${peers[@]}"
 fi

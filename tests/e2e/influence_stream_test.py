@@ -6,7 +6,7 @@ import pytest
 from harness import Filter, Peer, QUICK, Sample, sample_pb
 
 N = 1000 if QUICK else 2200
-SETTINGS = {"influence__expert__warmup": 512, "influence__expert__refresh_lag": 1,
+SETTINGS = {"duplicate__embedding__threshold": 1, "influence__expert__warmup": 512, "influence__expert__refresh_lag": 1,
             "influence__references": '[{name: first, source: s0, samples: 200}]'}
 
 

@@ -99,9 +99,9 @@ class Golden(unittest.TestCase):
 
 
 class Arrival(unittest.TestCase):
-    """Default settings, but for a warm-up that ends early."""
+    """Default settings, but for a warm-up that ends early, and made-up views that resemble each other."""
 
-    SETTINGS = {"influence.expert.warmup": 512, "influence.expert.refresh_lag": 2,
+    SETTINGS = {"duplicate.embedding.threshold": 1, "influence.expert.warmup": 512, "influence.expert.refresh_lag": 2,
                 "influence.references": "[{name: first, source: \"\", samples: 300}]"}
 
     def views(self, folder, n, k=3, d=24, seed=1):

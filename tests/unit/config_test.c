@@ -296,7 +296,6 @@ static void test_config_parse_keys_of_later_versions_pass_at_their_default_only(
                            "  expert: {bound_sample: 5.00, refresh: auto}\n"),
                      SLUICE_OK);
     assert_refused("encoder: minilm\n", 1, 10, "upstream, builtin or none");
-    assert_refused("duplicate: {embedding: {memory: 1GiB}}\n", 1, 33, "only the default 320MiB");
     assert_refused("duplicate: {embedding: {memory: 1GB}}\n", 1, 33, "a size such as");
 }
 
@@ -564,7 +563,9 @@ static void test_config_state_lines_are_sorted_and_plain(void **state)
     config.duplicate.text_threshold = 0.7;
     assert_int_equal(sluice_config_state_lines(&config, &lines), SLUICE_OK);
     assert_int_equal(sl_bytes_put_u8(&lines, 0), SLUICE_OK);
-    assert_string_equal((char *)lines.data, "duplicate.enabled: true\n"
+    assert_string_equal((char *)lines.data, "duplicate.embedding.memory: 335544320\n"
+                                            "duplicate.embedding.threshold: 0.95\n"
+                                            "duplicate.enabled: true\n"
                                             "duplicate.exact.memory: 67108864\n"
                                             "duplicate.image.memory: 134217728\n"
                                             "duplicate.image.min_quality: 50\n"

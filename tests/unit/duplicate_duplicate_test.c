@@ -287,7 +287,8 @@ static void test_duplicate_allocates_its_budget_at_open_and_nothing_after(void *
     sl_duplicate *duplicate;
     assert_int_equal(sl_duplicate_open(&config, &duplicate, NULL), SLUICE_OK);
     size_t opened = allocated();
-    assert_true(opened - before <= (5u << 20) + config.duplicate.image_memory + 512);
+    assert_true(opened - before <= (5u << 20) + config.duplicate.image_memory +
+                                       config.duplicate.embedding_memory + 512);
     sl_duplicate_plan plan = sl_duplicate_plan_of(&config, 4);
     for (uint64_t offset = 0; offset < 20000; offset++) {
         sluice_sample sample = make_sample(offset, offset + 1, "kept", "source 8");

@@ -14,14 +14,15 @@ static const uint64_t from = 300;
 static void write(const sluice_sample *sample, sluice_bytes *row)
 {
     sl_bytes_clear(row);
-    assert_int_equal(sl_durable_write(sample, &(sl_durable_from){from, from + 1, from + 2}, row),
-                     SLUICE_OK);
+    assert_int_equal(
+        sl_durable_write(sample, &(sl_durable_from){from, from + 1, from + 2, from + 3}, row),
+        SLUICE_OK);
 }
 
 static void assert_refused(const sluice_bytes *row, size_t size)
 {
     sluice_sample sample;
-    sl_durable_from oldest = {1, 1, 1};
+    sl_durable_from oldest = {1, 1, 1, 1};
     uint8_t *copy = malloc(size + (size == 0)); /* of exactly that size: reading past it is seen */
     assert_non_null(copy);
     if (size > 0) {
@@ -29,7 +30,7 @@ static void assert_refused(const sluice_bytes *row, size_t size)
     }
     assert_int_equal(sl_durable_read((sluice_span){copy, size}, &sample, &oldest),
                      SLUICE_E_BADSAMPLE);
-    assert_int_equal(oldest.exact + oldest.text + oldest.image, 0);
+    assert_int_equal(oldest.exact + oldest.text + oldest.image + oldest.embedding, 0);
     assert_int_equal(sample.id.size, 0);
     free(copy);
 }
@@ -44,6 +45,7 @@ static void assert_round_trip(const sluice_sample *sample)
     assert_int_equal(oldest.exact, from);
     assert_int_equal(oldest.text, from + 1);
     assert_int_equal(oldest.image, from + 2);
+    assert_int_equal(oldest.embedding, from + 3);
     assert_int_equal(back.offset, sample->offset);
     assert_int_equal(back.arrived_us, sample->arrived_us);
     assert_int_equal(back.i_producer, sample->i_producer);
@@ -71,6 +73,11 @@ static void assert_round_trip(const sluice_sample *sample)
         assert_memory_equal(back.features.image_signature, sample->features.image_signature, 64);
         assert_memory_equal(back.features.image_colours, sample->features.image_colours, 32);
     }
+    if (sample->features.has & SLUICE_HAS_EMBEDDING) {
+        assert_int_equal(back.features.embedding_key, sample->features.embedding_key);
+        assert_memory_equal(back.features.sign_bits, sample->features.sign_bits, 64);
+        assert_true(sl_span_equal(back.features.embedding, sample->features.embedding));
+    }
     for (size_t size = 0; size < row.size; size++) {
         assert_refused(&row, size);
     }
@@ -82,12 +89,16 @@ static void assert_round_trip(const sluice_sample *sample)
 static void test_durable_rows_come_back_and_no_part_of_them(void **state)
 {
     (void)state;
+    const uint8_t vector[] = "sixteen bytes, +";
     for (uint8_t has = 1; has < 32; has++) {
         sluice_sample sample = make_sample(12345, 7, "an id", "a source");
         sluice_sample image = make_image_sample(12345, 7, "an id", "a source");
         memcpy(sample.features.image_signature, image.features.image_signature, 64);
         memset(sample.features.trace, 0x5a, sizeof sample.features.trace);
         memset(sample.features.image_colours, 0x85, sizeof sample.features.image_colours);
+        sample.features.embedding_key = 0xfffffffe;
+        memset(sample.features.sign_bits, 0x96, sizeof sample.features.sign_bits);
+        sample.features.embedding = (sluice_span){vector, 16};
         sample.features.has = has;
         sample.features.n_bottom = 1U + has % 3U * 60;
         for (uint32_t i = 0; i < sample.features.n_bottom; i++) {
@@ -157,7 +168,7 @@ static void test_durable_row_is_compact(void **state)
     sluice_sample sample = make_sample(1000, 7, "0123456789abcdef", "web");
     sample.features.trace[3] = 1;
     write(&sample, &row);
-    assert_in_range(row.size, 1, 161 + 16 + 3 + 21 + SLUICE_TRACE_BYTES);
+    assert_in_range(row.size, 1, 161 + 16 + 3 + 23 + SLUICE_TRACE_BYTES);
     sl_bytes_fini(&row);
 }
 
@@ -216,6 +227,14 @@ static void test_durable_hostile_fields_are_refused(void **state)
     image.features.image_signature[SLUICE_IMAGE_BYTES - 3] = 0x80; /* a bit beyond the last */
     write(&image, &row);
     assert_refused(&row, row.size);
+    static const uint8_t numbers[2 * SLUICE_EMBEDDING_MAX + 2];
+    for (uint32_t dim = SLUICE_EMBEDDING_MIN - 1; dim <= SLUICE_EMBEDDING_MAX + 1; dim += 4090) {
+        sluice_sample vector = make_sample(1, 7, "id", "source");
+        vector.features.has = SLUICE_HAS_EMBEDDING;
+        vector.features.embedding = (sluice_span){numbers, 2 * (size_t)dim};
+        write(&vector, &row);
+        assert_refused(&row, row.size);
+    }
     sl_bytes_fini(&row);
 }
 
@@ -223,7 +242,9 @@ static void test_durable_hostile_fields_are_refused(void **state)
 static void write_older(uint8_t version, sluice_bytes *row)
 {
     sluice_sample sample = make_sample(12345, 7, "an id", "a source");
-    write(&sample, row);
+    sl_bytes_clear(row); /* nothing of embeddings and no trace: version 2 */
+    assert_int_equal(
+        sl_durable_write(&sample, &(sl_durable_from){from, from + 1, from + 2, 0}, row), SLUICE_OK);
     row->size -= version == 1 ? 2 : 0;
     row->data[0] = version;
 }

@@ -10,7 +10,7 @@
 static sl_rows *open_rows(size_t memory_bytes)
 {
     sl_rows *rows;
-    sl_rows_options options = {memory_bytes, PAYLOAD_BYTES};
+    sl_rows_options options = {memory_bytes, PAYLOAD_BYTES, 0};
     assert_int_equal(sl_rows_open(&options, &rows), SLUICE_OK);
     return rows;
 }
@@ -68,7 +68,7 @@ static void test_rows_open_without_room_for_the_longest_row_is_refused(void **st
 {
     (void)state;
     sl_rows *rows;
-    sl_rows_options options = {1000, PAYLOAD_BYTES};
+    sl_rows_options options = {1000, PAYLOAD_BYTES, 0};
     assert_int_equal(sl_rows_open(&options, &rows), SLUICE_E_CONFIG);
     assert_null(rows);
     options.memory_bytes = 0;
@@ -79,7 +79,7 @@ static void test_rows_open_without_room_for_the_longest_row_is_refused(void **st
 static void test_rows_append_beyond_capacity_evicts_the_oldest(void **state)
 {
     (void)state;
-    sl_rows_options options = {8192, PAYLOAD_BYTES};
+    sl_rows_options options = {8192, PAYLOAD_BYTES, 0};
     sl_rows *rows = open_rows(options.memory_bytes);
     uint64_t n_fit = sl_rows_capacity_of(&options) / sl_rows_row_bytes(PAYLOAD_BYTES, 8);
     uint32_t first = append(rows, 0, 5);
@@ -176,7 +176,7 @@ static void erase_some(sl_rows *rows, test_model *model, uint64_t *random)
 
 static void run_against_model(uint64_t seed, bool erases)
 {
-    sl_rows_options options = {6000 + seed % 7 * 8, PAYLOAD_BYTES};
+    sl_rows_options options = {6000 + seed % 7 * 8, PAYLOAD_BYTES, 0};
     sl_rows *rows = open_rows(options.memory_bytes);
     test_model *model = calloc(1, sizeof *model);
     assert_non_null(model);

@@ -119,6 +119,8 @@ static inline sluice_config make_config(uint64_t exact_memory, uint64_t text_mem
     config.duplicate.exact_memory = exact_memory;
     config.duplicate.text_memory = text_memory;
     config.duplicate.image_memory = 64 << 10;
+    config.duplicate.embedding_memory = 64 << 10;
+    config.duplicate.embedding_threshold = 0.9;
     return config;
 }
 

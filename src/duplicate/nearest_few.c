@@ -1,0 +1,70 @@
+/* nearest_few.c - keeps the rows whose sign bits are nearest, a bounded number of them.
+ *
+ *   hits, any number  -->  | 64 of least (distance, age) |  --> the exact cosine of each
+ *
+ * Why a bound: where thousands of kept vectors lie just below the threshold of each other (or a
+ * policy keeps what is identical), each probe would compare all of them. The true duplicate is
+ * nearer than they are, so it is among the nearest few; if not, it is missed, never invented. */
+#include "nearest_few.h"
+
+static bool is_worse(const sl_signs_hit *a, const sl_signs_hit *b)
+{
+    return a->distance != b->distance ? a->distance > b->distance : a->number > b->number;
+}
+
+static void find_worst(sl_few *few)
+{
+    few->i_worst = 0;
+    for (uint32_t i = 1; i < few->n; i++) {
+        if (is_worse(&few->hit[i], &few->hit[few->i_worst])) {
+            few->i_worst = i;
+        }
+    }
+}
+
+void sl_few_add(sl_few *few, sl_signs_hit hit)
+{
+    if (few->n == SL_FEW && !is_worse(&few->hit[few->i_worst], &hit)) {
+        return;
+    }
+    for (uint32_t i = 0; i < few->n; i++) {
+        if (few->hit[i].number == hit.number) {
+            return;
+        }
+    }
+    if (few->n < SL_FEW) {
+        few->hit[few->n++] = hit;
+    } else {
+        few->hit[few->i_worst] = hit;
+    }
+    if (few->n == SL_FEW) {
+        find_worst(few);
+    }
+}
+
+bool sl_few_narrow(const sl_few *few, sl_signs_radii *radii)
+{
+    if (few->n < SL_FEW) {
+        return true;
+    }
+    uint32_t least = few->hit[few->i_worst].distance;
+    if (least == 0) {
+        return false;
+    }
+    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
+        radii->word[k] = radii->word[k] < least ? radii->word[k] : least - 1;
+    }
+    return true;
+}
+
+void sl_few_sort(sl_few *few)
+{
+    for (uint32_t i = 1; i < few->n; i++) {
+        sl_signs_hit hit = few->hit[i];
+        uint32_t k = i;
+        for (; k > 0 && few->hit[k - 1].number > hit.number; k--) {
+            few->hit[k] = few->hit[k - 1];
+        }
+        few->hit[k] = hit;
+    }
+}

@@ -1,0 +1,229 @@
+/* duplicate_signs_test.c - the scan finds what lies within the radii, with every kernel. */
+#include "duplicate/buckets.h"
+#include "duplicate/nearest_few.h"
+#include "duplicate/sign_keys.h"
+#include "unit/duplicate_samples.h"
+
+#include <stdlib.h>
+
+#define N_ROWS 3001
+
+static void draw_bits(uint64_t *random, uint64_t *bits)
+{
+    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
+        bits[k] = next_random(random);
+    }
+}
+
+/* Each bit flipped with chance of n in 512. */
+static void blur_bits(uint64_t *random, uint32_t n, uint64_t *bits)
+{
+    for (uint32_t i = 0; i < SLUICE_SIGN_BITS; i++) {
+        bits[i / 64] ^= (uint64_t)(random_below(random, 512) < n) << i % 64;
+    }
+}
+
+static void test_signs_radii_are_tails_of_the_binomial(void **state)
+{
+    (void)state;
+    sl_signs_radii radii = sl_signs_radii_of(0.90); /* mean 73.5 of 512, deviation 7.9 */
+    assert_in_range(radii.word[7], 104, 107);
+    assert_in_range(radii.word[1], 34, 37); /* 18.4 of 128, 4.0 */
+    radii = sl_signs_radii_of(0.95);
+    assert_in_range(radii.word[7], 78, 82);
+    radii = sl_signs_radii_of(1);
+    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
+        assert_int_equal(radii.word[k], 0);
+    }
+}
+
+static void assert_kernel(sl_signs_kernel *kernel, const uint64_t *const *words,
+                          const uint64_t *bits, const sl_signs_radii *radii, uint32_t n)
+{
+    static uint32_t found[2][N_ROWS], distance[2][N_ROWS];
+    uint32_t n_found = sl_signs_kernel_ref(words, bits, radii, n, found[0], distance[0]);
+    assert_int_equal(kernel(words, bits, radii, n, found[1], distance[1]), n_found);
+    assert_memory_equal(found[0], found[1], n_found * sizeof(uint32_t));
+    assert_memory_equal(distance[0], distance[1], n_found * sizeof(uint32_t));
+}
+
+static void test_signs_kernels_find_the_same(void **state)
+{
+    (void)state;
+    static uint64_t plane[SLUICE_SIGN_WORDS][N_ROWS];
+    const uint64_t *words[SLUICE_SIGN_WORDS];
+    uint64_t random = 3, bits[SLUICE_SIGN_WORDS], row[SLUICE_SIGN_WORDS];
+    draw_bits(&random, bits);
+    for (uint32_t i = 0; i < N_ROWS; i++) {
+        memcpy(row, bits, sizeof row);
+        blur_bits(&random, random_below(&random, 300), row);
+        for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
+            plane[k][i] = row[k];
+        }
+    }
+    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
+        words[k] = plane[k];
+    }
+    const double cosines[] = {0.5, 0.65, 0.75, 0.8, 0.9, 0.95, 0.99, 1};
+    for (uint32_t i = 0; i < 8; i++) {
+        sl_signs_radii radii = sl_signs_radii_of(cosines[i]);
+        for (uint32_t n = N_ROWS - 40; n <= N_ROWS; n++) {
+            assert_kernel(sl_signs_kernel_best(), words, bits, &radii, n);
+#if defined(__x86_64__)
+            if (__builtin_cpu_supports("avx2")) {
+                assert_kernel(sl_signs_kernel_avx2, words, bits, &radii, n);
+            }
+#endif
+        }
+    }
+}
+
+/* Over several turns of the ring, against a list. */
+static void test_signs_find_sees_the_newest_rows_in_order(void **state)
+{
+    (void)state;
+    enum { N_RING = 5000, N_ALL = 17000 };
+    static uint64_t all[N_ALL][SLUICE_SIGN_WORDS];
+    sl_signs *signs;
+    assert_int_equal(sl_signs_open(N_RING, &signs), SLUICE_OK);
+    uint64_t random = 5, bits[SLUICE_SIGN_WORDS];
+    static sl_signs_hit hits[SL_SIGNS_CHUNK];
+    draw_bits(&random, bits);
+    sl_signs_radii radii = sl_signs_radii_of(0.9);
+    for (uint64_t i = 0; i < N_ALL; i++) {
+        memcpy(all[i], bits, sizeof bits);
+        blur_bits(&random, i % 50 == 0 ? 60 : 250, all[i]);
+        assert_int_equal(sl_signs_append(signs, all[i], (uint32_t)i), i);
+        if (i % 1700 != 0 || i < 3000) {
+            continue;
+        }
+        uint64_t from = i + 1 - 3000, n_hits = 0, n_true = 0;
+        for (uint64_t number = from; number <= i; number += SL_SIGNS_CHUNK) {
+            uint32_t n = sl_signs_find(signs, bits, &radii, number, hits);
+            for (uint32_t k = 0; k < n; k++, n_hits++) {
+                uint32_t slot = sl_signs_slot(signs, hits[k].number), distance;
+                assert_true(sl_signs_check(signs, bits, &radii, slot, &distance));
+                assert_int_equal(distance, hits[k].distance);
+                assert_int_equal(sl_signs_place(signs, hits[k].number), hits[k].number);
+                assert_int_equal(sl_signs_number_at(signs, slot), hits[k].number);
+            }
+        }
+        for (uint64_t number = from; number <= i; number++) {
+            uint32_t distance;
+            n_true += sl_signs_check(signs, bits, &radii, sl_signs_slot(signs, number), &distance);
+        }
+        assert_int_equal(n_hits, n_true);
+        assert_true(n_true >= 50);
+    }
+    sl_signs_close(&signs);
+}
+
+/* In whatever order they come. */
+static void test_nearest_few_keeps_the_nearest_then_the_oldest(void **state)
+{
+    (void)state;
+    uint64_t random = 7;
+    for (int round = 0; round < 20; round++) {
+        static sl_signs_hit all[1000];
+        for (uint32_t i = 0; i < 1000; i++) {
+            all[i] = (sl_signs_hit){i, random_below(&random, 60)};
+        }
+        sl_few forward = {.n = 0}, shuffled = {.n = 0};
+        for (uint32_t i = 0; i < 1000; i++) {
+            sl_few_add(&forward, all[i]);
+            sl_few_add(&shuffled, all[i * 387 % 1000]);
+            sl_few_add(&shuffled, all[i * 387 % 1000]);
+        }
+        uint32_t worst = forward.hit[forward.i_worst].distance;
+        sl_signs_radii radii = sl_signs_radii_of(0.9);
+        assert_int_equal(sl_few_narrow(&forward, &radii), worst > 0);
+        assert_int_equal(radii.word[7], worst - 1);
+        sl_few_sort(&forward);
+        sl_few_sort(&shuffled);
+        assert_int_equal(forward.n, SL_FEW);
+        assert_memory_equal(forward.hit, shuffled.hit, sizeof forward.hit);
+        for (uint32_t i = 0; i < 1000; i++) {
+            bool kept = false;
+            for (uint32_t k = 0; k < SL_FEW; k++) {
+                kept = kept || forward.hit[k].number == i;
+            }
+            assert_true(kept || all[i].distance >= 2);
+        }
+    }
+}
+
+static void test_buckets_hold_the_newest_of_a_line(void **state)
+{
+    (void)state;
+    sl_buckets *buckets;
+    assert_int_equal(sl_buckets_open(1, 1000, &buckets), SLUICE_OK);
+    uint32_t slots[SL_BUCKETS_SLOTS];
+    assert_int_equal(sl_buckets_find(buckets, 77, slots), 0);
+    for (uint32_t i = 0; i < 1000; i++) {
+        sl_buckets_insert(buckets, i % 2 == 0 ? 77 : 78, i);
+    }
+    assert_int_equal(sl_buckets_find(buckets, 77, slots), SL_BUCKETS_SLOTS / 2);
+    for (uint32_t i = 0; i < SL_BUCKETS_SLOTS / 2; i++) {
+        assert_int_equal(slots[i], 998 - 2 * i);
+    }
+    sl_buckets_clear(buckets);
+    assert_int_equal(sl_buckets_find(buckets, 77, slots), 0);
+    sl_buckets_close(&buckets);
+}
+
+/* A bit in the margin is what a probe looks for; a bit outside of it costs the group. */
+static void test_sign_keys_find_rows_whose_weak_bits_differ(void **state)
+{
+    (void)state;
+    sl_sign_keys *keys;
+    assert_int_equal(sl_sign_keys_open(100000, &keys), SLUICE_OK);
+    uint32_t n_bits = sl_sign_keys_bits(100000);
+    assert_in_range(n_bits, 16, 17);
+    uint64_t random = 9, bits[SLUICE_SIGN_WORDS], other[SLUICE_SIGN_WORDS];
+    draw_bits(&random, bits);
+    sl_sign_keys_insert(keys, bits, 4242);
+    uint8_t margins[SLUICE_SIGN_BITS];
+    memset(margins, 200, sizeof margins);
+    memcpy(other, bits, sizeof other);
+    for (uint32_t group = 0; group < SL_SIGN_KEYS_GROUPS; group++) {
+        uint32_t weak = group * n_bits + 3; /* the least margin: flipped by some probe */
+        margins[weak] = 5;
+        other[weak / 64] ^= UINT64_C(1) << weak % 64;
+        if (group >= 8) {
+            uint32_t strong = group * n_bits + 9;
+            other[strong / 64] ^= UINT64_C(1) << strong % 64;
+        }
+    }
+    static sl_sign_keys_hit hits[SL_SIGN_KEYS_HITS];
+    uint32_t n = sl_sign_keys_find(keys, other, margins, hits), n_right = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        bool right = hits[i].slot == 4242 && sl_sign_keys_agree(keys, bits, &hits[i]);
+        assert_true(!right || hits[i].group < 8);
+        n_right += right;
+    }
+    assert_int_equal(n_right, 8);
+    sl_sign_keys_hit own = {.slot = 4242, .group = 2, .value = 0};
+    for (uint32_t bit = 0; bit < n_bits; bit++) {
+        own.value |= (uint32_t)(bits[(2 * n_bits + bit) / 64] >> (2 * n_bits + bit) % 64 & 1)
+                     << bit;
+    }
+    assert_true(sl_sign_keys_agree(keys, bits, &own));
+    own.value ^= 1; /* what an older row in that slot may have left */
+    assert_false(sl_sign_keys_agree(keys, bits, &own));
+    sl_sign_keys_clear(keys);
+    assert_int_equal(sl_sign_keys_find(keys, bits, margins, hits), 0);
+    sl_sign_keys_close(&keys);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_signs_radii_are_tails_of_the_binomial),
+        cmocka_unit_test(test_signs_kernels_find_the_same),
+        cmocka_unit_test(test_signs_find_sees_the_newest_rows_in_order),
+        cmocka_unit_test(test_nearest_few_keeps_the_nearest_then_the_oldest),
+        cmocka_unit_test(test_buckets_hold_the_newest_of_a_line),
+        cmocka_unit_test(test_sign_keys_find_rows_whose_weak_bits_differ),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -220,6 +221,25 @@ static int allocate_reader_table(const char *path)
     return rc;
 }
 
+static char unreadable[600]; /* what is said when a mapped page cannot be read */
+
+/* A damaged page that points beyond the file, or a disk that fails, is this signal: the state is
+ * mapped. Nothing unfinished was acknowledged, so ending here loses nothing. */
+static void end_unreadable(int number)
+{
+    (void)number;
+    (void)!write(STDERR_FILENO, unreadable, strlen(unreadable));
+    _exit(1);
+}
+
+static void name_unreadable(const char *path)
+{
+    snprintf(unreadable, sizeof unreadable,
+             "sluice: SPOOL-UNREADABLE state %.500s is damaged, or its disk cannot be read\n",
+             path);
+    (void)signal(SIGBUS, end_unreadable);
+}
+
 static int open_lmdb(const char *path, const sl_spool_options *options, uint64_t file_bytes,
                      MDB_env **out)
 {
@@ -243,6 +263,7 @@ static int open_lmdb(const char *path, const sl_spool_options *options, uint64_t
         rc = mdb_env_set_mapsize(env, map_bytes(options, file_bytes));
     }
     if (rc == 0) {
+        name_unreadable(path);
         rc = mdb_env_open(env, path, flags, 0600);
     }
     if (rc != 0) {

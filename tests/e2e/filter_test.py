@@ -435,7 +435,7 @@ class Check(Case):
         self.assertTrue(large["good"])
         self.assertGreater(large["text"]["rows"], 4 * small["text"]["rows"])
         self.assertGreater(large["restart_seconds"], 0)
-        self.assertEqual(large["memory"], sum(large[method]["memory"] for method in ("exact", "text", "image")))
+        self.assertEqual(large["memory"], sum(large[method]["memory"] for method in ("exact", "text", "image", "embedding")))
         for method in ("exact", "text", "image"):
             self.assertIn(method, out)
             by_id = large[method]["rows_by_id_bytes"]

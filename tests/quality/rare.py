@@ -87,7 +87,7 @@ def sources_of(name, texts):
 
 # ---- streams
 
-def scores(views, sources, refresh="[512, 1024, 1536, 2048]"):
+def scores(views, sources):
     """`source_shift` and `leverage` of each sample, NaN where there is none or it is not live."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -95,7 +95,7 @@ def scores(views, sources, refresh="[512, 1024, 1536, 2048]"):
         (folder / "in.jsonl").write_text("".join(json.dumps({"id": f"s{i}", "source": s, "text": f"sample {i}"}) + "\n"
                                                  for i, s in enumerate(sources)))
         subprocess.run([SLUICE, "filter", "--set", "duplicate.enabled=false", "--set", "influence.expert.warmup=512",
-                        "--set", "influence.expert.refresh_lag=1", "--set", f"influence.expert.refresh={refresh}", "--views", folder / "views.npy", "--verdicts", folder / "v",
+                        "--set", "influence.expert.refresh_lag=1", "--views", folder / "views.npy", "--verdicts", folder / "v",
                         "-o", os.devnull, folder / "in.jsonl"], check=True, stderr=subprocess.DEVNULL)
         records = [json.loads(line)["influence"] for line in (folder / "v").read_text().splitlines()]
     return {key: numpy.array([r[key] if r[key] is not None and r["state"] == "live" else numpy.nan for r in records], float) for key in ("source_shift", "leverage")}
@@ -156,7 +156,7 @@ def clean_case(name, embeddings, settled=0):
     views = pack(embeddings)
     views, = reduced(64, views if views.ndim == 3 else noisy(views, 0))
     sources = numpy.array(sources_of(embeddings, name))
-    shift = scores(views, sources, "auto")["source_shift"]
+    shift = scores(views, sources)["source_shift"]
     for least in (0, settled) if settled else (0,):
         shift[[(sources[:i] == s).sum() < least for i, s in enumerate(sources)]] = numpy.nan
         case = f"clean/{name} {len(views)}" + (f" settled {settled}" if least else "")

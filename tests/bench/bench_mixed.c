@@ -2,14 +2,14 @@
  *
  *   usage: bench_mixed N WINDOW
  *
- *   sample i   text (7 in 10) or JPEG (3 in 10) by the hash of i; id "I" + i
+ *   sample i   text (5 in 10), JPEG (3 in 10) or embedding (2 in 10) by the hash of i; id "I" + i
  *   every 10th is a near copy of an earlier distinct one, id "I" + i + "=" + its number:
  *              half of them of one at most WINDOW back, half of one farther back
  *
- * A near copy of a text has one word more; of an image it is the same picture at another quality.
- * Nothing is copied twice, so a copy is a duplicate exactly if the one it copies is remembered.
- * Texts are as in bench_documents.c. A picture is 8 x 8 random colours, enlarged: no two are alike.
- * Samples with embeddings get their place here with the method that compares them. */
+ * A near copy of a text has one word more; of an image it is the same picture at another quality;
+ * of an embedding it points nearly the same way (cosine .989 on average). Nothing is copied twice,
+ * so a copy is a duplicate exactly if the one it copies is remembered. Texts are as in
+ * bench_documents.c. A picture is 8 x 8 random colours, enlarged: no two are alike. */
 #include "bytes.h"
 
 #include <stdio.h>
@@ -21,6 +21,7 @@
 #define CELLS      8
 #define SIDE       48 /* pixels */
 #define TEXT_BYTES 1024
+#define DIM        128 /* of an embedding */
 
 static uint64_t mix(uint64_t value) /* the finalizer of splitmix64 */
 {
@@ -38,9 +39,12 @@ static void check(bool good, const char *what)
     }
 }
 
-static bool is_image(uint64_t number)
+typedef enum kind { TEXT, IMAGE, EMBEDDING } kind;
+
+static kind kind_of(uint64_t number)
 {
-    return mix(number * 3 + 1) % 10 >= 7;
+    uint64_t part = mix(number * 3 + 1) % 10;
+    return part < 5 ? TEXT : part < 8 ? IMAGE : EMBEDDING;
 }
 
 static size_t make_text(uint64_t number, bool copy, char *text)
@@ -95,6 +99,31 @@ static void put_field(sluice_bytes *out, unsigned number, const void *data, size
           "no memory");
 }
 
+/* In [-1, 1). */
+static float number_at(uint64_t seed)
+{
+    return (float)((double)(mix(seed) >> 11) * 0x1p-52 - 1);
+}
+
+/* View { embedding { F32, [DIM], data } } of a sample without a payload. */
+static void put_embedding(uint64_t number, uint64_t copy_seed, sluice_bytes *one)
+{
+    static const uint8_t head[] = {1 << 3, 1, 2 << 3 | 2, 2, (DIM & 127) | 128, DIM >> 7};
+    static sluice_bytes tensor, view;
+    float row[DIM];
+    for (uint64_t i = 0; i < DIM; i++) {
+        row[i] = number_at(number * 1024 + i) +
+                 (copy_seed != 0 ? 0.15F * number_at(copy_seed * 1024 + i + 512) : 0);
+    }
+    sl_bytes_clear(&tensor);
+    sl_bytes_clear(&view);
+    check(sl_bytes_append(&tensor, head, sizeof head) == SLUICE_OK, "no memory");
+    put_field(&tensor, 3, row, sizeof row);
+    put_field(&view, 1, tensor.data, tensor.size);
+    put_field(one, 6, "bench@1", 7);
+    put_field(one, 7, view.data, view.size);
+}
+
 static void put_sample(tjhandle jpeg, uint64_t i, uint64_t of, sluice_bytes *one)
 {
     static unsigned char *image;
@@ -106,13 +135,22 @@ static void put_sample(tjhandle jpeg, uint64_t i, uint64_t of, sluice_bytes *one
              : snprintf(id, sizeof id, "I%llu", (unsigned long long)i);
     sl_bytes_clear(one);
     put_field(one, 1, id, (size_t)id_size);
-    put_field(one, 2, is_image(number) ? "pictures" : "writings", 8);
-    if (is_image(number)) {
+    static const char *const sources[] = {"text", "image", "embedding"};
+    const char *source = sources[kind_of(number)];
+    put_field(one, 2, source, strlen(source));
+    switch (kind_of(number)) {
+    case IMAGE: {
         size_t size = make_image(jpeg, number, copy, &image);
         put_field(one, 4, image, size);
         put_field(one, 5, "image/jpeg", 10);
-    } else {
+        break;
+    }
+    case EMBEDDING:
+        put_embedding(number, copy ? i : 0, one);
+        break;
+    case TEXT:
         put_field(one, 4, text, make_text(number, copy, text));
+        break;
     }
     uint8_t head[10];
     size_t n = 0;

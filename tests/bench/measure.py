@@ -368,7 +368,7 @@ def memory_line(row):
 
 
 def measure_mixed(results, build, n):
-    """Texts and images together: once with budgets of 1 GiB and a window, once ageing by memory."""
+    """Texts, images and embeddings together: once with budgets of 1 GiB and a window, once ageing by memory."""
     windowed, small = run_memory.measure_mixed(build, build, n)
     lines = [f"{row['received']:,} samples, budget {row['budget'] // MIB} MiB: anonymous {row['anonymous'] / MIB:.1f} MiB; "
              + "; ".join(f"{name} {one['rows']:,} rows, {one['evicted']:,} evicted, recall "
@@ -380,7 +380,7 @@ def measure_mixed(results, build, n):
     lines += [f"by memory, {kind}: {one['found']:,} found, the farthest {one['farthest_found']:,} back; {one['not_found']:,} "
               f"not, the nearest {one['nearest_not_found']}" for kind, one in small["reach"].items()]
     results.add("All kinds together", f"tests/bench/run_memory.py build/release build/release mixed {n}", lines,
-                "Seven texts to three JPEGs, every tenth sample a near copy.")
+                "Five texts to three JPEGs and two embeddings, every tenth sample a near copy.")
     for row in (windowed, small):
         results.ask(f"RSS of filter, all kinds, budget {row['budget'] // MIB} MiB", round(row["budget"] * 1.05 / MIB + 13, 1),
                     (row["anonymous"] + row["file"]) / MIB, "MiB", least=False,

@@ -103,23 +103,19 @@ def reach(build, folder, n, n_copies, budget):
 
 # --- all kinds together: the budgets of all methods, ageing by window and by memory ---
 
-MIXED = {"exact": 64, "text": 640, "image": 320}  # MiB, 1 GiB in all
-MIXED_SMALL = {"exact": 8, "text": 64, "image": 8}
-
-
-def kind_of(record):
-    return "image" if record["source"] == "pictures" else "text"
+MIXED = {"exact": 64, "text": 560, "image": 280, "embedding": 120}  # MiB, 1 GiB in all
+MIXED_SMALL = {"exact": 8, "text": 64, "image": 8, "embedding": 8}
 
 
 def judge_mixed(verdicts, window):
     """What became of the copies of bench_mixed: by distance in the log where there is a window, else by
     how many samples of the same kind were kept since."""
-    kept, place, found, lost, wrong = {"text": 0, "image": 0}, {}, [], [], 0
+    kept, place, found, lost, wrong = {"text": 0, "image": 0, "embedding": 0}, {}, [], [], 0
     inside = outside = found_inside = found_outside = 0
     for i, line in enumerate(open(verdicts, "rb")):
         record = json.loads(line)
         identity, _, of = record["id"].partition("=")
-        kind, duplicate = kind_of(record), record["duplicate"]
+        kind, duplicate = record["source"], record["duplicate"]
         if not of:
             wrong += duplicate is not None  # a distinct sample is nobody's duplicate
         elif window:

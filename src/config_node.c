@@ -16,7 +16,6 @@
 #include <stdlib.h>
 
 #define MEMBERS_MAX 8
-#define DEPTH_MAX   8
 
 typedef struct member {
     char name[32];
@@ -57,26 +56,6 @@ static void report(sl_config_yaml *yaml, const sl_config_key *key, const sl_conf
                      sl_config_node_expected(key));
 }
 
-/* To the end of a node whose first item was taken. */
-static void skip(sl_config_yaml *yaml, const sl_config_item *first)
-{
-    uint32_t depth = 0;
-    for (sl_config_item at = *first; at.kind != SL_CONFIG_ITEM_END; at = sl_config_next(yaml)) {
-        if (at.kind == SL_CONFIG_ITEM_MAPPING || at.kind == SL_CONFIG_ITEM_SEQUENCE) {
-            depth++;
-            if (depth > DEPTH_MAX) {
-                sl_config_report(yaml, at.line, at.column, "nested too deep");
-                yaml->stopped = true;
-            }
-        } else if (at.kind == SL_CONFIG_ITEM_CLOSE) {
-            depth--;
-        }
-        if (depth == 0) {
-            return;
-        }
-    }
-}
-
 static bool copy_text(sluice_span from, char *to, size_t size)
 {
     bool fits = from.size < size && (from.size == 0 || memchr(from.data, 0, from.size) == NULL);
@@ -102,13 +81,13 @@ static void read_members(sl_config_yaml *yaml, members *out)
         out->flat = out->flat && name.kind == SL_CONFIG_ITEM_SCALAR &&
                     copy_text(name.text, added.name, sizeof added.name);
         if (name.kind != SL_CONFIG_ITEM_SCALAR) {
-            skip(yaml, &name);
+            sl_config_skip(yaml, &name);
         }
         sl_config_item value = sl_config_next(yaml);
         out->flat = out->flat && value.kind == SL_CONFIG_ITEM_SCALAR && out->n < MEMBERS_MAX &&
                     copy_text(value.text, added.value, sizeof added.value);
         if (value.kind != SL_CONFIG_ITEM_SCALAR) {
-            skip(yaml, &value);
+            sl_config_skip(yaml, &value);
         }
         if (out->flat) {
             out->at[out->n++] = added;
@@ -138,7 +117,7 @@ static void read_damping(const sl_config_key *key, sl_config_yaml *yaml,
     double value;
     if (first->kind != SL_CONFIG_ITEM_MAPPING) {
         report(yaml, key, first, "not a mapping");
-        skip(yaml, first);
+        sl_config_skip(yaml, first);
         return;
     }
     read_members(yaml, &found);
@@ -163,7 +142,7 @@ static void read_offsets(const sl_config_key *key, sl_config_yaml *yaml,
     }
     if (first->kind != SL_CONFIG_ITEM_SEQUENCE) {
         report(yaml, key, first, "cannot be read");
-        skip(yaml, first);
+        sl_config_skip(yaml, first);
         return;
     }
     uint64_t offset[SLUICE_LIMIT_REFRESHES];
@@ -179,7 +158,7 @@ static void read_offsets(const sl_config_key *key, sl_config_yaml *yaml,
                read_count(text, 256, UINT64_C(1) << 52, &value) && value % 256 == 0 &&
                (n == 0 || value > offset[n - 1]);
         if (at.kind != SL_CONFIG_ITEM_SCALAR) {
-            skip(yaml, &at);
+            sl_config_skip(yaml, &at);
         }
         if (good) {
             offset[n++] = value;
@@ -235,7 +214,7 @@ static bool read_reference(sl_config_yaml *yaml, const sl_config_item *first, sl
     bool has_source = false;
     memset(out, 0, sizeof *out); /* equal configurations are equal bytes */
     if (first->kind != SL_CONFIG_ITEM_MAPPING) {
-        skip(yaml, first);
+        sl_config_skip(yaml, first);
         return false;
     }
     read_members(yaml, &found);
@@ -255,7 +234,7 @@ static void read_references(const sl_config_key *key, sl_config_yaml *yaml,
     sluice_influence_config *influence = &config->influence;
     if (first->kind != SL_CONFIG_ITEM_SEQUENCE) {
         report(yaml, key, first, "not a list");
-        skip(yaml, first);
+        sl_config_skip(yaml, first);
         return;
     }
     uint32_t n = 0;

@@ -15,8 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define DEPTH_MAX 8
-
 /* One member of a mapping, copied: an item lends its text until the next one. */
 typedef struct member {
     char name[32];
@@ -59,25 +57,6 @@ void sl_config_policy_default(sluice_config *config)
 
 /* --- reading --- */
 
-static void skip(sl_config_yaml *yaml, const sl_config_item *first)
-{
-    uint32_t depth = 0;
-    for (sl_config_item at = *first; at.kind != SL_CONFIG_ITEM_END; at = sl_config_next(yaml)) {
-        if (at.kind == SL_CONFIG_ITEM_MAPPING || at.kind == SL_CONFIG_ITEM_SEQUENCE) {
-            depth++;
-            if (depth > DEPTH_MAX) {
-                sl_config_report(yaml, at.line, at.column, "nested too deep");
-                yaml->stopped = true;
-            }
-        } else if (at.kind == SL_CONFIG_ITEM_CLOSE) {
-            depth--;
-        }
-        if (depth == 0) {
-            return;
-        }
-    }
-}
-
 /* Line ends and tabs, which block texts bring along, are spaces; other control characters are
  * refused. */
 static bool copy_text(sluice_span from, char *to, size_t size)
@@ -110,7 +89,7 @@ static bool next_member(sl_config_yaml *yaml, const char *path, member *out)
             name.kind == SL_CONFIG_ITEM_SCALAR && copy_text(name.text, out->name, sizeof out->name);
         sl_config_item where = name;
         if (name.kind != SL_CONFIG_ITEM_SCALAR) {
-            skip(yaml, &name);
+            sl_config_skip(yaml, &name);
         }
         sl_config_item value = sl_config_next(yaml);
         bool scalar = value.kind == SL_CONFIG_ITEM_SCALAR && !value.null;
@@ -128,7 +107,7 @@ static bool next_member(sl_config_yaml *yaml, const char *path, member *out)
                                       : "expected a single value here");
         }
         if (value.kind != SL_CONFIG_ITEM_SCALAR) {
-            skip(yaml, &value);
+            sl_config_skip(yaml, &value);
         }
     }
 }
@@ -229,7 +208,7 @@ static void read_rule(sl_config_yaml *yaml, const sl_config_item *first, uint32_
     if (first->kind != SL_CONFIG_ITEM_MAPPING) {
         sl_config_report(yaml, first->line, first->column,
                          "%s: expected a rule {when: ..., do: ..., reason: ...}", path);
-        skip(yaml, first);
+        sl_config_skip(yaml, first);
         return;
     }
     uint32_t errors = yaml->errors->n;
@@ -252,7 +231,7 @@ static void read_rules(sl_config_yaml *yaml, const sl_config_item *first, sluice
 {
     if (first->kind != SL_CONFIG_ITEM_SEQUENCE) {
         sl_config_report(yaml, first->line, first->column, "policy: expected a list of rules");
-        skip(yaml, first);
+        sl_config_skip(yaml, first);
         return;
     }
     uint32_t n = 0;
@@ -269,7 +248,7 @@ static void read_rules(sl_config_yaml *yaml, const sl_config_item *first, sluice
             sl_config_report(yaml, at.line, at.column, "policy: more than %d rules",
                              SLUICE_LIMIT_RULES);
         }
-        skip(yaml, &at);
+        sl_config_skip(yaml, &at);
     }
     config->policy.n_rules = n < SLUICE_LIMIT_RULES ? n : SLUICE_LIMIT_RULES;
 }
@@ -327,7 +306,7 @@ static void read_mapping(const sl_config_key *key, sl_config_yaml *yaml,
     if (first->kind != SL_CONFIG_ITEM_MAPPING) {
         sl_config_report(yaml, first->line, first->column, "%s: expected %s", key->name,
                          sl_config_policy_expected(key));
-        skip(yaml, first);
+        sl_config_skip(yaml, first);
         return;
     }
     if (budget) {

@@ -17,6 +17,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#define SKIP_DEPTH_MAX 8
+
 #define SL_CONFIG_LINE_BYTES 16384u
 
 void sl_config_report(sl_config_yaml *yaml, uint32_t line, uint32_t column, const char *format, ...)
@@ -223,4 +225,23 @@ sl_config_item sl_config_next(sl_config_yaml *yaml)
         break;
     }
     return at;
+}
+
+void sl_config_skip(sl_config_yaml *yaml, const sl_config_item *first)
+{
+    uint32_t depth = 0;
+    for (sl_config_item at = *first; at.kind != SL_CONFIG_ITEM_END; at = sl_config_next(yaml)) {
+        if (at.kind == SL_CONFIG_ITEM_MAPPING || at.kind == SL_CONFIG_ITEM_SEQUENCE) {
+            depth++;
+            if (depth > SKIP_DEPTH_MAX) {
+                sl_config_report(yaml, at.line, at.column, "nested too deep");
+                yaml->stopped = true;
+            }
+        } else if (at.kind == SL_CONFIG_ITEM_CLOSE) {
+            depth--;
+        }
+        if (depth == 0) {
+            return;
+        }
+    }
 }

@@ -46,4 +46,7 @@ sl_config_item sl_config_next(sl_config_yaml *yaml);
 void sl_config_report(sl_config_yaml *yaml, uint32_t line, uint32_t column, const char *format, ...)
     SLUICE_PRINTF(4, 5);
 
+/* To the end of a node whose first item was taken. */
+void sl_config_skip(sl_config_yaml *yaml, const sl_config_item *first);
+
 #endif

@@ -54,12 +54,12 @@ def train(out, done):
 def summary(out, state):
     """Do the counts add up? And three of the dropped, to show why."""
     producers = json.loads(state)["producers"]
-    received, kept, dropped, redelivered = (sum(producer[name] for producer in producers)
-                                            for name in ("received", "kept", "dropped", "redelivered"))
+    received, kept, flagged, dropped, redelivered = (sum(producer[name] for producer in producers)
+                                                     for name in ("received", "kept", "flagged", "dropped", "redelivered"))
     ids = pathlib.Path(out).read_text().split("\n")[:-1]
-    print(f"  received {received} = kept {kept} + dropped {dropped} + sent again after the kill {redelivered}")
+    print(f"  received {received} = kept {kept} + flagged {flagged} + dropped {dropped} + sent again after the kill {redelivered}")
     print(f"  the trainer read {len(set(ids))} different samples, {len(ids) - len(set(ids))} of them twice")
-    good = received == kept + dropped + redelivered and len(set(ids)) == kept
+    good = received == kept + flagged + dropped + redelivered and len(set(ids)) == kept + flagged
     print("  the counts add up" if good else "  THE COUNTS DO NOT ADD UP")
     return 0 if good else 1
 

@@ -15,10 +15,15 @@ rm -rf "$work"
 mkdir -p "$work"
 trap 'kill -9 $(jobs -p) 2>/dev/null || true' EXIT
 
+cat >"$work/sluice.yaml" <<EOF
+state: $work/state
+listen: {ingest: "tcp://127.0.0.1:5590", egress: "tcp://127.0.0.1:5591", http: "127.0.0.1:5592"}
+encoder: builtin
+influence: {expert: {warmup: 512, refresh_lag: 1}}
+EOF
+
 start_filter() {
-    "$sluice" run --set state="$work/state" --set encoder=builtin --set influence.expert.warmup=512 \
-        --set influence.expert.refresh_lag=1 --set listen.ingest=tcp://127.0.0.1:5590 \
-        --set listen.egress=tcp://127.0.0.1:5591 --set listen.http=127.0.0.1:5592 >>"$work/filter.log" 2>&1 &
+    "$sluice" run -c "$work/sluice.yaml" >>"$work/filter.log" 2>&1 &
     filter=$!
     until [ "$(grep -c RUN-READY "$work/filter.log")" -ge "$1" ]; do
         kill -0 $filter 2>/dev/null || { cat "$work/filter.log"; exit 1; }
@@ -28,6 +33,7 @@ start_filter() {
 
 say "1. A filter, two producers and a trainer, each a process"
 echo "  library: SPDX licences and Debian package descriptions; archive: Tang poems in two editions and manual pages"
+echo "  watch it meanwhile: http://127.0.0.1:5592/"
 start_filter 1
 "$python" deploy/demo.py produce library 300 "$texts/spdx-licences.jsonl.zst" "$texts/debian-descriptions.jsonl.zst" &
 library=$!
@@ -67,6 +73,8 @@ say "5. How the texts pull a representation (of the weak built-in encoder: the p
 
 say "Where to look next"
 cat <<EOF
+  this stream in a browser          $sluice run -c $work/sluice.yaml    then http://127.0.0.1:5592/
+  what each source is worth         $sluice report --state $work/state --json
   the verdict of every sample       $work/verdicts.jsonl
   the filter's log                  $work/filter.log
   why a sample was dropped          $sluice explain ID --state $work/state
@@ -74,5 +82,6 @@ cat <<EOF
   your own producer                 README.md, src/python/README.md
   what the scores are               deploy/docs/scores.md
   what the configuration buys       $sluice check
+  what this machine does            $sluice bench
   how to run it                     deploy/docs/operations.md
 EOF

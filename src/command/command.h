@@ -25,6 +25,7 @@ int sl_command_report(int argc, char **argv);
 int sl_command_reference(int argc, char **argv);
 int sl_command_test(int argc, char **argv);
 int sl_command_keygen(int argc, char **argv);
+int sl_command_bench(int argc, char **argv);
 
 /* The exit code that says `status`. */
 static inline int sl_exit_of(sluice_status status)

@@ -19,6 +19,11 @@ void sl_gemm_init(void)
     openblas_set_num_threads(1);
 }
 
+const char *sl_gemm_core(void)
+{
+    return openblas_get_corename();
+}
+
 void sl_gemm_slots(uint32_t times, const float *a, uint32_t k, const float *b, uint32_t n, float *c)
 {
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)(times * SL_SLOTS), (int)n, (int)k,

@@ -16,6 +16,9 @@
 /* BLAS in one thread: more make small products slower, and sums depend on their number. */
 void sl_gemm_init(void);
 
+/* Which kernels BLAS chose for this CPU: "SkylakeX". Static. */
+const char *sl_gemm_core(void);
+
 /* c[64 times][n] = a[64 times][k] b[k][n], or a b' with b[n][k]. Row-major; c may not overlap.
  * times    The same for every sample: K, or a number of pairs. One product of 64 K rows costs up to
  *          a fifth less than K of 64, as BLAS packs b once. */

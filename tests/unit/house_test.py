@@ -35,7 +35,7 @@ FOREIGN = {
     "archive.h": ["command"],
     "archive_entry.h": ["command"],
     "spng.h": ["features"],
-    "turbojpeg.h": ["features"],
+    "turbojpeg.h": ["features", "command"],
     "webp/": ["features"],
     "zstd.h": ["command"],
     "pthread.h": ["ring", "pipeline", "command"],

@@ -527,7 +527,7 @@ static void put_counter(sl_exposition *to, const sl_counter *counter)
     size_t size = strlen(counter->name) - (time ? 3 : 0); /* without _us */
     snprintf(name, sizeof name, "sluice_duplicate_%.*s%s%s", (int)size, counter->name,
              time ? "_seconds" : "", counter->grows ? "_total" : "");
-    snprintf(help, sizeof help, "Duplicate stage, %s %s.", time ? "seconds" : counter->unit,
+    snprintf(help, sizeof help, "Duplicate stage, %s: %s.", time ? "seconds" : counter->unit,
              counter->doc);
     sl_exposition_head(to, name, counter->grows ? "counter" : "gauge", help);
     for (int m = SLUICE_METHOD_EXACT; m < SLUICE_N_METHODS; m++) {

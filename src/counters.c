@@ -31,6 +31,8 @@ const sl_counter sl_counters_of_method[] = {
     {COUNTER(buckets_checked, "entries", "looked at when a row was inserted, 1 row in 1,024",
              true)},
     {COUNTER(buckets_overflowed, "entries", "of those, that pushed out a live one", true)},
+    {COUNTER(hot_bands, "bands", "met, that too many rows share to say anything by themselves",
+             true)},
     {COUNTER(recall_checked, "samples", "compared by brute force, 1 in 1,024", true)},
     {COUNTER(recall_found, "samples", "with a duplicate that the index found", true)},
     {COUNTER(recall_missed, "samples", "with a duplicate that the index did not find", true)},

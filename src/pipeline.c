@@ -65,6 +65,7 @@ static sluice_status open_state(sl_pipeline *pipeline, const sluice_bytes *refer
     pipeline->checkpoint_offset = sl_spool_extent_of(pipeline->spool).checkpoint_offset;
     pipeline->checkpoint_due_us = sl_pipeline_clock_us(CLOCK_MONOTONIC) + SL_PIPELINE_CHECKPOINT_US;
     sluice_engine_counters(pipeline->engine, &pipeline->counters);
+    pipeline->alerts = sl_pipeline_alerts_of(pipeline->engine);
     pipeline->start.next_offset = sluice_engine_next_offset(pipeline->engine);
     pipeline->start.restore_s = (double)(sl_pipeline_clock_us(CLOCK_MONOTONIC) - started_us) / 1e6;
     return SLUICE_OK;
@@ -98,6 +99,7 @@ static sluice_status open_http(sl_pipeline *pipeline, sluice_message *why)
                                        .spool = pipeline->spool,
                                        .observer = pipeline->observer,
                                        .meters = &pipeline->meters,
+                                       .live = &pipeline->policy.live,
                                        .queue = {{"features", pipeline->to_features},
                                                  {"estimator", pipeline->to_estimator},
                                                  {"committer", pipeline->to_committer}},
@@ -260,9 +262,15 @@ void sl_pipeline_close(sl_pipeline **pipeline_p)
     *pipeline_p = NULL;
 }
 
-sluice_status sl_pipeline_change(sl_pipeline *pipeline, const sluice_config *config, uint64_t hash)
+sluice_status sl_pipeline_change(sl_pipeline *pipeline, const sluice_config *config)
 {
-    return sl_pipeline_policy_want(&pipeline->policy, config, hash);
+    return sl_pipeline_policy_want(&pipeline->policy, config);
+}
+
+void sl_pipeline_count_reload(sl_pipeline *pipeline, bool refused)
+{
+    atomic_store(&pipeline->meters.reload_refused, refused);
+    atomic_fetch_add(&pipeline->meters.reloads, 1);
 }
 
 sl_pipeline_start sl_pipeline_start_of(const sl_pipeline *pipeline)

@@ -20,10 +20,13 @@ SLUICE_MUST_USE sluice_status sl_pipeline_open(const sluice_config *config,
  * closed. Takes; NULL ok. */
 void sl_pipeline_close(sl_pipeline **pipeline_p);
 
-/* The live keys of `config` hold from the next block of samples on; any thread. The log says when,
- * with `hash`. */
-SLUICE_MUST_USE sluice_status sl_pipeline_change(sl_pipeline *pipeline, const sluice_config *config,
-                                                 uint64_t hash);
+/* The live keys of `config` hold from the next block of samples on; any thread. The log says when.
+ */
+SLUICE_MUST_USE sluice_status sl_pipeline_change(sl_pipeline *pipeline,
+                                                 const sluice_config *config);
+
+/* The configuration was read again, whether anything had changed or not; for who looks on. */
+void sl_pipeline_count_reload(sl_pipeline *pipeline, bool refused);
 
 /* What a start found; for the first log line. */
 typedef struct sl_pipeline_start {

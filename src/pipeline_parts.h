@@ -6,6 +6,7 @@
 #include "egress/egress.h"
 #include "features/features.h"
 #include "ingest/ingest.h"
+#include "pipeline_alerts.h"
 #include "pipeline_policy.h"
 #include "store.h"
 #include "watch/http.h"
@@ -52,6 +53,7 @@ struct sl_pipeline {
     sluice_counters counters; /* as last published */
     int64_t counters_due_us;
     sl_pipeline_policy policy;
+    sl_pipeline_alerts alerts; /* the estimator's */
     _Atomic uint64_t received, kept, flagged, dropped, refused, redelivered;
 };
 

@@ -1,7 +1,7 @@
 /* pipeline_policy.c - what a running filter does about its policy: takes changes, tells faults.
  *
  *   SIGHUP --want--> wanted --take--> engine: from the next block on --tell--> log, checkpoint
- *   any thread       atomic           the estimator
+ *   any thread       atomic           the estimator                               +--live--> http
  *
  * Why a checkpoint at once: what the budget has learned belongs to one configuration. With the
  * checkpoint in the transaction of the first samples of the new one, a restart never applies the
@@ -13,20 +13,13 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-typedef struct sl_wanted_policy {
-    sluice_config config;
-    uint64_t hash;
-} sl_wanted_policy;
-
-sluice_status sl_pipeline_policy_want(sl_pipeline_policy *self, const sluice_config *config,
-                                      uint64_t hash)
+sluice_status sl_pipeline_policy_want(sl_pipeline_policy *self, const sluice_config *config)
 {
-    sl_wanted_policy *wanted = malloc(sizeof *wanted);
+    sluice_config *wanted = malloc(sizeof *wanted);
     if (wanted == NULL) {
         return SLUICE_E_NOMEM;
     }
-    wanted->config = *config;
-    wanted->hash = hash;
+    *wanted = *config;
     free(atomic_exchange(&self->wanted, wanted));
     return SLUICE_OK;
 }
@@ -36,15 +29,15 @@ void sl_pipeline_policy_take(sl_pipeline_policy *self, sluice_engine *engine)
     if (atomic_load_explicit(&self->wanted, memory_order_relaxed) == NULL) {
         return;
     }
-    sl_wanted_policy *wanted = atomic_exchange(&self->wanted, NULL);
+    sluice_config *wanted = atomic_exchange(&self->wanted, NULL);
     sluice_message why;
-    if (sluice_engine_change(engine, &wanted->config, &why) == SLUICE_OK) {
-        self->waits = true;
-        self->hash = wanted->hash;
+    if (sluice_engine_change(engine, wanted, &why) == SLUICE_OK) {
+        free(self->taken);
+        self->taken = wanted;
     } else {
         sl_log(0, "POLICY-REFUSED", "%s; the old one stays", why.text);
+        free(wanted);
     }
-    free(wanted);
 }
 
 static void tell_faults(sl_pipeline_policy *self, const sluice_engine *engine)
@@ -80,15 +73,24 @@ static void tell_fairness(sl_pipeline_policy *self, const sluice_engine *engine)
            (unsigned long long)low.dropped, (unsigned long long)low.received);
 }
 
+static void tell_changed(sl_pipeline_policy *self, const sluice_engine *engine)
+{
+    uint64_t hash = 0;
+    if (sluice_config_live_hash(self->taken, &hash) != SLUICE_OK) {
+        hash = 0; /* no memory: the line is worth more than the number */
+    }
+    self->rules_told = 0;
+    sl_log(1, "POLICY-CHANGED", "offset=%llu policy=%016llx",
+           (unsigned long long)sluice_engine_changed_at(engine), (unsigned long long)hash);
+    free(atomic_exchange(&self->live, self->taken));
+    self->taken = NULL;
+}
+
 bool sl_pipeline_policy_tell(sl_pipeline_policy *self, const sluice_engine *engine)
 {
-    bool changed = self->waits && sluice_engine_changed_at(engine) != UINT64_MAX;
+    bool changed = self->taken != NULL && sluice_engine_changed_at(engine) != UINT64_MAX;
     if (changed) {
-        self->waits = false;
-        self->rules_told = 0;
-        sl_log(1, "POLICY-CHANGED", "offset=%llu policy=%016llx",
-               (unsigned long long)sluice_engine_changed_at(engine),
-               (unsigned long long)self->hash);
+        tell_changed(self, engine);
     }
     tell_faults(self, engine);
     tell_fairness(self, engine);
@@ -98,4 +100,6 @@ bool sl_pipeline_policy_tell(sl_pipeline_policy *self, const sluice_engine *engi
 void sl_pipeline_policy_fini(sl_pipeline_policy *self)
 {
     free(atomic_exchange(&self->wanted, NULL));
+    free(atomic_exchange(&self->live, NULL));
+    free(self->taken);
 }

@@ -5,21 +5,21 @@
 #include "sluice/engine.h"
 
 typedef struct sl_pipeline_policy { /* zero = nothing wanted */
-    struct sl_wanted_policy *_Atomic wanted;
+    sluice_config *_Atomic wanted;
+    sluice_config *_Atomic live; /* holds since now; who takes it frees it; NULL: no news */
     /* the estimator's */
-    bool waits;          /* the engine has a change that holds from the next block on */
-    uint64_t hash;       /* of it                                                      */
-    uint64_t rules_told; /* bit a rule: that it failed was said                        */
+    sluice_config *taken; /* the engine has it, and it does not hold yet; NULL: none */
+    uint64_t rules_told;  /* bit a rule: that it failed was said                        */
     bool unfair_told;
 } sl_pipeline_policy;
 
 /* Any thread: the live keys of `config` are wanted; an older wish that was not taken yet is
- * forgotten. `hash` is for the log. */
+ * forgotten. */
 SLUICE_MUST_USE sluice_status sl_pipeline_policy_want(sl_pipeline_policy *self,
-                                                      const sluice_config *config, uint64_t hash);
+                                                      const sluice_config *config);
 
 /* The estimator, before a batch and behind it. tell: true once when a change has taken hold in this
- * batch: the checkpoint that goes with the batch must know. */
+ * batch: the checkpoint that goes with the batch must know. The configuration then is `live`. */
 void sl_pipeline_policy_take(sl_pipeline_policy *self, sluice_engine *engine);
 bool sl_pipeline_policy_tell(sl_pipeline_policy *self, const sluice_engine *engine);
 

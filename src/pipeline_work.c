@@ -131,6 +131,7 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
         sl_pipeline_policy_take(&pipeline->policy, pipeline->engine);
         sluice_engine_run(pipeline->engine, &fresh);
         changed = sl_pipeline_policy_tell(&pipeline->policy, pipeline->engine);
+        sl_pipeline_alerts_tell(&pipeline->alerts, pipeline->engine);
         if (sluice_engine_refresh_waits(pipeline->engine)) {
             sl_pipeline_call_refresh(pipeline, false);
         }

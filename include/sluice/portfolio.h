@@ -161,6 +161,13 @@ typedef struct sluice_alert {
 /* Newest first; returns how many. */
 uint32_t sluice_portfolio_alerts(const sluice_portfolio *portfolio,
                                  sluice_alert alerts[SLUICE_LIMIT_ALERTS]);
+
+/* How many there were: cheap, for who wants to know whether there is news. `cleared` counts since
+ * open or load, and is for that alone. */
+typedef struct sluice_alert_counts {
+    uint64_t raised, cleared; /* raised: ever */
+} sluice_alert_counts;
+sluice_alert_counts sluice_portfolio_alert_counts(const sluice_portfolio *portfolio);
 const char *sluice_alert_word(sluice_alert_kind kind); /* "duplicates", ... */
 
 /* --- recommendations --- */

@@ -25,7 +25,8 @@ static void log_faults(const sl_settings_faults *faults)
     sl_log(0, "RELOAD-REFUSED", "faults=%u; the filter goes on with what it has", faults->n);
 }
 
-static void take(const sluice_config *next, sluice_config *config, sl_pipeline *pipeline)
+/* False: refused. */
+static bool take(const sluice_config *next, sluice_config *config, sl_pipeline *pipeline)
 {
     sluice_config_changes changes;
     uint64_t hash = 0;
@@ -38,7 +39,7 @@ static void take(const sluice_config *next, sluice_config *config, sl_pipeline *
                "keys=\"%s\" a running state refuses another value; the filter "
                "goes on with what it has",
                changes.state.text);
-        return;
+        return false;
     }
     if (status == SLUICE_OK && changes.restart.text[0] != '\0') {
         sl_log(0, "RELOAD-RESTART", "keys=\"%s\" need a restart", changes.restart.text);
@@ -46,18 +47,19 @@ static void take(const sluice_config *next, sluice_config *config, sl_pipeline *
     if (status == SLUICE_OK && changes.live.text[0] == '\0') {
         sl_log(1, "RELOAD-SAME", "policy=%016llx no live key has changed",
                (unsigned long long)hash);
-        return;
+        return true;
     }
-    status = status == SLUICE_OK ? sl_pipeline_change(pipeline, next, hash) : status;
+    status = status == SLUICE_OK ? sl_pipeline_change(pipeline, next) : status;
     if (status != SLUICE_OK) {
         sl_log(0, "RELOAD-REFUSED", "no memory; the filter goes on with what it has");
-        return;
+        return false;
     }
     config->policy = next->policy;
     config->budget = next->budget;
     config->fairness = next->fairness;
     sl_log(1, "RELOAD-TAKEN", "keys=\"%s\" policy=%016llx from the next block of samples on",
            changes.live.text, (unsigned long long)hash);
+    return true;
 }
 
 void sl_reload(const sl_settings *settings, sluice_config *config, sl_pipeline *pipeline)
@@ -66,12 +68,14 @@ void sl_reload(const sl_settings *settings, sluice_config *config, sl_pipeline *
     sluice_config next;
     sluice_status status =
         faults != NULL ? sl_settings_load(settings, &next, faults) : SLUICE_E_NOMEM;
+    bool taken = false;
     if (status == SLUICE_OK) {
-        take(&next, config, pipeline);
+        taken = take(&next, config, pipeline);
     } else if (status == SLUICE_E_CONFIG) {
         log_faults(faults);
     } else {
         sl_log(0, "RELOAD-REFUSED", "no memory; the filter goes on with what it has");
     }
+    sl_pipeline_count_reload(pipeline, !taken);
     free(faults);
 }

@@ -147,12 +147,17 @@ static bool set_text(reading *self, const sl_name *name, const char *text)
     static const char *const methods[SLUICE_N_METHODS] = {"", "exact", "text", "image",
                                                           "embedding"};
     static const char *const states[SLUICE_N_INFLUENCE_STATES] = {"", "warming", "live", "stale"};
+    static const char *const differs[SLUICE_N_DIFFERS] = {"", "numbers", "slot"};
     sluice_sample *sample = &self->test->sample;
     int place;
     switch (name->kind) {
     case SL_NAME_DUPLICATE_METHOD:
         place = place_of(text, methods, SLUICE_N_METHODS);
         match_of(self)->method = (sluice_method)(place > 0 ? place : (int)SLUICE_METHOD_EXACT);
+        return place > 0;
+    case SL_NAME_DUPLICATE_DIFFERS:
+        place = place_of(text, differs, SLUICE_N_DIFFERS);
+        match_of(self)->differs = (sluice_differs)place;
         return place > 0;
     case SL_NAME_INFLUENCE_STATE:
         place = place_of(text, states, SLUICE_N_INFLUENCE_STATES);
@@ -184,6 +189,9 @@ static bool set_number(reading *self, const sl_name *name, double value)
     case SL_NAME_DUPLICATE_SIMILARITY:
         match_of(self)->similarity = number;
         return true;
+    case SL_NAME_DUPLICATE_CONTAINED:
+        sample->match.contained = number;
+        return value > 0 && value <= 1;
     case SL_NAME_INFLUENCE_LOSS:
         scores_of(self)->loss = number;
         return true;

@@ -35,18 +35,25 @@ static float number_of(const json_t *object, const char *name)
     return json_is_number(value) ? (float)json_number_value(value) : NAN;
 }
 
-static bool read_match(const json_t *from, sluice_match *match)
+static bool read_match(const json_t *record, sluice_match *match)
 {
+    static const char *const differs_words[SLUICE_N_DIFFERS] = {NULL, "numbers", "slot"};
+    const json_t *from = json_object_get(record, "duplicate");
+    float contained = number_of(record, "contained");
+    *match = (sluice_match){.contained = isnan(contained) ? 0 : contained,
+                            .contained_in = text_of(record, "contained_in")};
     static const char *const methods[SLUICE_N_METHODS] = {NULL, "exact", "text", "image",
                                                           "embedding"};
     if (from == NULL || json_is_null(from)) {
         return true;
     }
     int method = place_of(json_object_get(from, "method"), methods, SLUICE_N_METHODS);
-    *match = (sluice_match){.method = method > 0 ? (sluice_method)method : SLUICE_METHOD_NONE,
-                            .similarity = number_of(from, "similarity"),
-                            .of_id = text_of(from, "of"),
-                            .of_source = text_of(from, "of_source")};
+    int differs = place_of(json_object_get(from, "differs"), differs_words, SLUICE_N_DIFFERS);
+    match->method = method > 0 ? (sluice_method)method : SLUICE_METHOD_NONE;
+    match->differs = differs > 0 ? (sluice_differs)differs : SLUICE_DIFFERS_NONE;
+    match->similarity = number_of(from, "similarity");
+    match->of_id = text_of(from, "of");
+    match->of_source = text_of(from, "of_source");
     return method > 0;
 }
 
@@ -120,7 +127,7 @@ static const char *read_record(json_t *record, sluice_sample *sample)
     if (sample->verdict.decision != SLUICE_REFUSE && sample->offset == UINT64_MAX) {
         return "offset is missing";
     }
-    if (!read_match(json_object_get(record, "duplicate"), &sample->match)) {
+    if (!read_match(record, &sample->match)) {
         return "duplicate has an unknown method";
     }
     return read_scores(json_object_get(record, "influence"), &sample->scores)

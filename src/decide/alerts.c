@@ -40,7 +40,8 @@ typedef struct gaps {
 struct sl_alerts {
     sl_monitor monitor[N_SOURCES + 1][N_SIGNALS];
     gaps gaps[N_SOURCES];
-    uint64_t n_raised; /* ever; the ring holds the last of them */
+    uint64_t n_raised;  /* ever; the ring holds the last of them */
+    uint64_t n_cleared; /* since open */
     sluice_alert ring[SLUICE_LIMIT_ALERTS];
 };
 
@@ -87,6 +88,7 @@ static void clear_alert(sl_alerts *alerts, sluice_alert_kind kind, uint32_t i_so
         sluice_alert *alert = newest(alerts, i);
         if (alert->kind == kind && alert->i_source == i_source && alert->cleared == 0) {
             alert->cleared = offset;
+            alerts->n_cleared++;
             return;
         }
     }
@@ -190,6 +192,11 @@ uint32_t sl_alerts_read(const sl_alerts *alerts, sluice_alert out[SLUICE_LIMIT_A
         out[i] = alerts->ring[(alerts->n_raised - 1 - i) % SLUICE_LIMIT_ALERTS];
     }
     return n;
+}
+
+sluice_alert_counts sl_alerts_counts(const sl_alerts *alerts)
+{
+    return (sluice_alert_counts){.raised = alerts->n_raised, .cleared = alerts->n_cleared};
 }
 
 /* --- save and load --- */

@@ -15,6 +15,7 @@ void sl_alerts_add(sl_alerts *alerts, uint32_t i_source, const sluice_sample *sa
 
 /* Newest first. */
 uint32_t sl_alerts_read(const sl_alerts *alerts, sluice_alert out[SLUICE_LIMIT_ALERTS]);
+sluice_alert_counts sl_alerts_counts(const sl_alerts *alerts);
 
 SLUICE_MUST_USE sluice_status sl_alerts_save(const sl_alerts *alerts, uint32_t n_sources,
                                              sluice_bytes *out);

@@ -1,9 +1,9 @@
 /* names.c - what a policy may speak of, and what each name stands for in one sample.
  *
- *   duplicate   false, or .similarity .method .of .source        number -> NaN where there is none
+ *   duplicate   false, or .similarity .method .of .source .differs; .contained
  *   influence   .loss .self .leverage .source_shift .state .reliability .toward.REFERENCE
- *   percentile  .loss .self .leverage .toward.REFERENCE          text   -> nil where there is none
- *   sample      .source .media_type .bytes .cost .age_s
+ *   percentile  .loss .self .leverage .toward.REFERENCE          number -> NaN where there is none
+ *   sample      .source .media_type .bytes .cost .age_s          text   -> nil where there is none
  *   attributes  .NAME                                            always text
  *
  * Why names are resolved when the policy is loaded: a misspelt one would be missing in every
@@ -26,7 +26,9 @@ static const known_name known[SL_N_NAMES] = {
     [SL_NAME_DUPLICATE_SIMILARITY] = {"duplicate.similarity", SL_VALUE_NUMBER},
     [SL_NAME_DUPLICATE_METHOD] = {"duplicate.method", SL_VALUE_TEXT},
     [SL_NAME_DUPLICATE_OF] = {"duplicate.of", SL_VALUE_TEXT},
+    [SL_NAME_DUPLICATE_DIFFERS] = {"duplicate.differs", SL_VALUE_TEXT},
     [SL_NAME_DUPLICATE_SOURCE] = {"duplicate.source", SL_VALUE_TEXT},
+    [SL_NAME_DUPLICATE_CONTAINED] = {"duplicate.contained", SL_VALUE_NUMBER},
     [SL_NAME_INFLUENCE_LOSS] = {"influence.loss", SL_VALUE_NUMBER},
     [SL_NAME_INFLUENCE_SELF] = {"influence.self", SL_VALUE_NUMBER},
     [SL_NAME_INFLUENCE_LEVERAGE] = {"influence.leverage", SL_VALUE_NUMBER},
@@ -222,6 +224,7 @@ static sl_value duplicate_value(sl_name_kind kind, const sluice_match *match)
 {
     static const char *const methods[SLUICE_N_METHODS] = {NULL, "exact", "text", "image",
                                                           "embedding"};
+    static const char *const differs[SLUICE_N_DIFFERS] = {NULL, "numbers", "slot"};
     bool found = match->method != SLUICE_METHOD_NONE;
     switch (kind) {
     case SL_NAME_DUPLICATE:
@@ -232,6 +235,11 @@ static sl_value duplicate_value(sl_name_kind kind, const sluice_match *match)
         return word_of((unsigned)match->method < SLUICE_N_METHODS ? methods[match->method] : NULL);
     case SL_NAME_DUPLICATE_OF:
         return found ? text_of(match->of_id) : word_of(NULL);
+    case SL_NAME_DUPLICATE_DIFFERS:
+        return word_of(
+            found && (unsigned)match->differs < SLUICE_N_DIFFERS ? differs[match->differs] : NULL);
+    case SL_NAME_DUPLICATE_CONTAINED:
+        return number_of(match->contained > 0 ? (double)match->contained : (double)NAN);
     default:
         return found ? text_of(match->of_source) : word_of(NULL);
     }
@@ -286,7 +294,9 @@ sl_value sl_name_value(const sl_names *names, const sl_name *name, const sl_fact
     case SL_NAME_DUPLICATE_SIMILARITY:
     case SL_NAME_DUPLICATE_METHOD:
     case SL_NAME_DUPLICATE_OF:
+    case SL_NAME_DUPLICATE_DIFFERS:
     case SL_NAME_DUPLICATE_SOURCE:
+    case SL_NAME_DUPLICATE_CONTAINED:
         return duplicate_value(name->kind, &sample->match);
     case SL_NAME_SAMPLE_SOURCE:
         return text_of(sample->source);

@@ -13,7 +13,9 @@ typedef enum sl_name_kind {
     SL_NAME_DUPLICATE_SIMILARITY,
     SL_NAME_DUPLICATE_METHOD,
     SL_NAME_DUPLICATE_OF,
-    SL_NAME_DUPLICATE_SOURCE,
+    SL_NAME_DUPLICATE_DIFFERS,
+    SL_NAME_DUPLICATE_SOURCE,    /* to here: nothing without a duplicate */
+    SL_NAME_DUPLICATE_CONTAINED, /* of a sample that need not be one     */
     SL_NAME_INFLUENCE_LOSS,
     SL_NAME_INFLUENCE_SELF,
     SL_NAME_INFLUENCE_LEVERAGE,

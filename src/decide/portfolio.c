@@ -334,3 +334,8 @@ uint32_t sluice_portfolio_alerts(const sluice_portfolio *portfolio,
 {
     return sl_alerts_read(portfolio->alerts, alerts);
 }
+
+sluice_alert_counts sluice_portfolio_alert_counts(const sluice_portfolio *portfolio)
+{
+    return sl_alerts_counts(portfolio->alerts);
+}

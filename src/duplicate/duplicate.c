@@ -382,7 +382,8 @@ static void count_method(const sl_duplicate *duplicate, sluice_method method,
                                     .verified = counts->verified,
                                     .rejected = counts->candidates - counts->verified,
                                     .buckets_checked = counts->buckets_checked,
-                                    .buckets_overflowed = counts->buckets_overflowed};
+                                    .buckets_overflowed = counts->buckets_overflowed,
+                                    .hot_bands = usage.hot_bands};
     sl_recall_count(&duplicate->recall, method, out);
 }
 

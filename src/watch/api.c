@@ -384,7 +384,7 @@ static const struct route {
     {"/api/v1/duplicates", false, false, true, answer_duplicates},
     {"/api/v1/top", false, false, true, answer_top},
     {"/api/v1/alerts", false, false, true, answer_alerts},
-    {"/api/v1/config", false, false, false, answer_config},
+    {"/api/v1/config", false, false, true, answer_config},
     {"/api/v1/tap", false, false, false, answer_tap},
     {EXPLAIN_PATH, true, false, false, answer_explain},
     {PICTURE_PATH, true, false, false, answer_thumbnail},

@@ -4,169 +4,93 @@
  *
  * Why label sets are bounded: what a sender can name must not grow the page without end, nor the
  * memory of who scrapes it. Names beyond the first are summed, so totals stay right.
- * Source: Prometheus exposition format 0.0.4; names after research on Vector's and Fluent Bit's. */
+ * Names after research on Vector's and Fluent Bit's. */
 #include "watch/metrics.h"
 #include "bytes.h"
+#include "counters.h"
 #include "record.h"
 #include "sluice/version.h"
+#include "watch/exposition.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
-typedef struct exposition {
-    const sl_view *view;
-    sluice_bytes *out;
-    sluice_status status;
-    const char *name; /* of the metric that is being written */
-} exposition;
-
-typedef struct label {
-    const char *name;
-    sluice_span value;
-} label;
-
-static void put(exposition *to, const char *text, size_t size)
-{
-    if (to->status == SLUICE_OK) {
-        to->status = sl_bytes_append(to->out, text, size);
-    }
-}
-
-static void put_text(exposition *to, const char *text)
-{
-    put(to, text, strlen(text));
-}
-
-/* A value of a label: \ " and newline are escaped, what is no UTF-8 becomes "?". */
-static void put_escaped(exposition *to, sluice_span value)
-{
-    bool valid = sl_utf8_valid(value);
-    for (size_t i = 0; i < value.size; i++) {
-        char byte = (char)value.data[i];
-        if (byte == '\\' || byte == '"') {
-            char pair[2] = {'\\', byte};
-            put(to, pair, 2);
-        } else if (byte == '\n') {
-            put(to, "\\n", 2);
-        } else {
-            bool shown = valid || (unsigned char)byte < 128;
-            put(to, shown ? &byte : "?", 1);
-        }
-    }
-}
-
-static void put_value(exposition *to, const char *suffix, const label *labels, uint32_t n_labels,
-                      double value)
-{
-    char number[40];
-    put_text(to, to->name);
-    put_text(to, suffix);
-    for (uint32_t i = 0; i < n_labels; i++) {
-        put_text(to, i == 0 ? "{" : ",");
-        put_text(to, labels[i].name);
-        put_text(to, "=\"");
-        put_escaped(to, labels[i].value);
-        put_text(to, i + 1 == n_labels ? "\"}" : "\"");
-    }
-    if (isnan(value)) {
-        snprintf(number, sizeof number, " NaN\n");
-    } else {
-        bool whole = value == floor(value) && fabs(value) < 9e15;
-        snprintf(number, sizeof number, whole ? " %.0f\n" : " %.15g\n", value);
-    }
-    put_text(to, number);
-}
-
-static void put_plain(exposition *to, double value)
-{
-    put_value(to, "", NULL, 0, value);
-}
-
-static void put_one(exposition *to, const char *label_name, const char *label_value, double value)
-{
-    put_value(to, "", &(label){label_name, sl_span_of(label_value)}, 1, value);
-}
-
-static void put_two(exposition *to, label first, label second, double value)
-{
-    label both[2] = {first, second};
-    put_value(to, "", both, 2, value);
-}
-
 /* --- the stream --- */
 
-static void received_events(exposition *to)
+static void received_events(sl_exposition *to)
 {
-    put_one(to, "component", "ingest", (double)to->view->here.received);
+    sl_exposition_one(to, "component", "ingest", (double)to->view->here.received);
 }
 
-static void received_bytes(exposition *to)
+static void received_bytes(sl_exposition *to)
 {
-    put_one(to, "component", "ingest", (double)to->view->snapshot->tallies.bytes);
+    sl_exposition_one(to, "component", "ingest", (double)to->view->snapshot->tallies.bytes);
 }
 
-static void errors(exposition *to)
+static void errors(sl_exposition *to)
 {
-    label labels[2] = {{"component", sl_span_of("ingest")}, {"reason", sl_span_of("undecodable")}};
-    put_value(to, "", labels, 2, (double)atomic_load(&to->view->options.meters->undecodable));
+    sl_label labels[2] = {{"component", sl_span_of("ingest")},
+                          {"reason", sl_span_of("undecodable")}};
+    sl_exposition_value(to, "", labels, 2,
+                        (double)atomic_load(&to->view->options.meters->undecodable));
 }
 
-static void discarded(exposition *to)
+static void discarded(sl_exposition *to)
 {
     const sl_tallies *tallies = &to->view->snapshot->tallies;
     for (uint32_t i = 0; i < tallies->n_outcomes; i++) {
         const sl_outcome *outcome = &tallies->outcome[i];
         bool dropped = outcome->decision == SLUICE_DROP;
         if (dropped || outcome->decision == SLUICE_REFUSE) {
-            label labels[3] = {{"component", sl_span_of(dropped ? "decide" : "ingest")},
-                               {"reason", sl_span_of(outcome->reason)},
-                               {"intentional", sl_span_of(dropped ? "true" : "false")}};
-            put_value(to, "", labels, 3, (double)outcome->n);
+            sl_label labels[3] = {{"component", sl_span_of(dropped ? "decide" : "ingest")},
+                                  {"reason", sl_span_of(outcome->reason)},
+                                  {"intentional", sl_span_of(dropped ? "true" : "false")}};
+            sl_exposition_value(to, "", labels, 3, (double)outcome->n);
         }
     }
 }
 
-static void verdicts(exposition *to)
+static void verdicts(sl_exposition *to)
 {
     const sl_tallies *tallies = &to->view->snapshot->tallies;
     for (uint32_t i = 0; i < tallies->n_outcomes; i++) {
         const sl_outcome *outcome = &tallies->outcome[i];
         const char *decision = sl_record_decision_name(outcome->decision);
-        put_two(to, (label){"decision", sl_span_of(decision)},
-                (label){"reason", sl_span_of(outcome->reason)}, (double)outcome->n);
+        sl_exposition_two(to, (sl_label){"decision", sl_span_of(decision)},
+                          (sl_label){"reason", sl_span_of(outcome->reason)}, (double)outcome->n);
     }
 }
 
-static void duplicates(exposition *to)
+static void duplicates(sl_exposition *to)
 {
     for (int method = SLUICE_METHOD_NONE + 1; method < SLUICE_N_METHODS; method++) {
-        put_one(to, "method", sl_record_method_name((sluice_method)method),
-                (double)to->view->snapshot->tallies.by_method[method]);
+        sl_exposition_one(to, "method", sl_record_method_name((sluice_method)method),
+                          (double)to->view->snapshot->tallies.by_method[method]);
     }
 }
 
-static void redeliveries(exposition *to)
+static void redeliveries(sl_exposition *to)
 {
-    put_plain(to, (double)to->view->here.redelivered);
+    sl_exposition_plain(to, (double)to->view->here.redelivered);
 }
 
-static void in_flight_events(exposition *to)
+static void in_flight_events(sl_exposition *to)
 {
-    put_plain(to, (double)to->view->here.in_flight);
+    sl_exposition_plain(to, (double)to->view->here.in_flight);
 }
 
-static void in_flight_bytes(exposition *to)
+static void in_flight_bytes(sl_exposition *to)
 {
-    put_plain(to, (double)atomic_load(&to->view->options.meters->in_flight_bytes));
+    sl_exposition_plain(to, (double)atomic_load(&to->view->options.meters->in_flight_bytes));
 }
 
-static void queues(exposition *to)
+static void queues(sl_exposition *to)
 {
     for (uint32_t i = 0; i < to->view->options.n_queues; i++) {
         const sl_view_queue *queue = &to->view->options.queue[i];
-        put_one(to, "queue", queue->name, (double)sl_ring_depth(queue->ring));
+        sl_exposition_one(to, "queue", queue->name, (double)sl_ring_depth(queue->ring));
     }
 }
 
@@ -187,11 +111,11 @@ static void outcomes_of(const sl_view_counts *counts, double out[N_OUTCOMES])
     }
 }
 
-static void put_outcomes(exposition *to, sluice_span producer, const double outcome[N_OUTCOMES])
+static void put_outcomes(sl_exposition *to, sluice_span producer, const double outcome[N_OUTCOMES])
 {
     for (int i = 0; i < N_OUTCOMES - 1; i++) {
-        put_two(to, (label){"producer", producer}, (label){"outcome", sl_span_of(outcome_names[i])},
-                outcome[i]);
+        sl_exposition_two(to, (sl_label){"producer", producer},
+                          (sl_label){"outcome", sl_span_of(outcome_names[i])}, outcome[i]);
     }
 }
 
@@ -206,7 +130,7 @@ static bool shown_apart(uint32_t i, sluice_span name)
     return i < SL_METRICS_LABELS && !is_other(name);
 }
 
-static void producer_events(exposition *to)
+static void producer_events(sl_exposition *to)
 {
     double other[N_OUTCOMES] = {0};
     bool any = false;
@@ -225,21 +149,21 @@ static void producer_events(exposition *to)
     }
 }
 
-static void producer_in_flight(exposition *to)
+static void producer_in_flight(sl_exposition *to)
 {
     double other = 0;
     bool any = false;
     for (uint32_t i = 0; i < to->view->n_producers; i++) {
         const sl_view_producer *producer = &to->view->producer[i];
         if (shown_apart(i, sl_span_of(producer->name))) {
-            put_one(to, "producer", producer->name, (double)producer->here.in_flight);
+            sl_exposition_one(to, "producer", producer->name, (double)producer->here.in_flight);
         } else {
             other += (double)producer->here.in_flight;
             any = true;
         }
     }
     if (any) {
-        put_one(to, "producer", "(other)", other);
+        sl_exposition_one(to, "producer", "(other)", other);
     }
 }
 
@@ -256,20 +180,21 @@ static void add_source(const sl_view *view, uint32_t i_source, double out[4])
     out[3] += (double)(now->duplicates - base->duplicates);
 }
 
-static void put_source(exposition *to, sluice_span name, const double count[4], bool of_duplicates)
+static void put_source(sl_exposition *to, sluice_span name, const double count[4],
+                       bool of_duplicates)
 {
     static const char *const names[3] = {"keep", "flag", "drop"};
-    label source = {"source", name};
+    sl_label source = {"source", name};
     if (of_duplicates) {
-        put_value(to, "", &source, 1, count[3]);
+        sl_exposition_value(to, "", &source, 1, count[3]);
         return;
     }
     for (int i = 0; i < 3; i++) {
-        put_two(to, source, (label){"decision", sl_span_of(names[i])}, count[i]);
+        sl_exposition_two(to, source, (sl_label){"decision", sl_span_of(names[i])}, count[i]);
     }
 }
 
-static void put_sources(exposition *to, bool of_duplicates)
+static void put_sources(sl_exposition *to, bool of_duplicates)
 {
     const sl_snapshot *snapshot = to->view->snapshot;
     double other[4] = {0};
@@ -285,121 +210,121 @@ static void put_sources(exposition *to, bool of_duplicates)
     put_source(to, sl_span_of("(other)"), other, of_duplicates);
 }
 
-static void source_events(exposition *to)
+static void source_events(sl_exposition *to)
 {
     put_sources(to, false);
 }
 
-static void source_duplicates(exposition *to)
+static void source_duplicates(sl_exposition *to)
 {
     put_sources(to, true);
 }
 
 /* --- the state on the disk --- */
 
-static void log_offset(exposition *to)
+static void log_offset(sl_exposition *to)
 {
-    put_plain(to, (double)to->view->extent.next_offset);
+    sl_exposition_plain(to, (double)to->view->extent.next_offset);
 }
 
-static void spool_bytes(exposition *to)
+static void spool_bytes(sl_exposition *to)
 {
-    put_plain(to, (double)to->view->extent.log_bytes);
+    sl_exposition_plain(to, (double)to->view->extent.log_bytes);
 }
 
-static void spool_max_bytes(exposition *to)
+static void spool_max_bytes(sl_exposition *to)
 {
-    put_plain(to, (double)to->view->extent.max_bytes);
+    sl_exposition_plain(to, (double)to->view->extent.max_bytes);
 }
 
-static void spool_deleted(exposition *to)
+static void spool_deleted(sl_exposition *to)
 {
-    put_plain(to, (double)to->view->extent.deleted_samples);
+    sl_exposition_plain(to, (double)to->view->extent.deleted_samples);
 }
 
-static void spool_fsync(exposition *to)
+static void spool_fsync(sl_exposition *to)
 {
     const sl_view_meters *meters = to->view->options.meters;
-    put_value(to, "_sum", NULL, 0, (double)atomic_load(&meters->commit_us) / 1e6);
-    put_value(to, "_count", NULL, 0, (double)atomic_load(&meters->commits));
+    sl_exposition_value(to, "_sum", NULL, 0, (double)atomic_load(&meters->commit_us) / 1e6);
+    sl_exposition_value(to, "_count", NULL, 0, (double)atomic_load(&meters->commits));
 }
 
-static void dead_letters(exposition *to)
+static void dead_letters(sl_exposition *to)
 {
-    put_plain(to, (double)to->view->extent.n_dead);
+    sl_exposition_plain(to, (double)to->view->extent.n_dead);
 }
 
-static void dead_lost(exposition *to)
+static void dead_lost(sl_exposition *to)
 {
-    put_plain(to, (double)to->view->extent.n_dead_lost);
+    sl_exposition_plain(to, (double)to->view->extent.n_dead_lost);
 }
 
-static void lag_events(exposition *to)
+static void lag_events(sl_exposition *to)
 {
     for (uint32_t i = 0; i < to->view->n_groups; i++) {
-        put_one(to, "group", to->view->group[i].name, (double)to->view->group[i].lag);
+        sl_exposition_one(to, "group", to->view->group[i].name, (double)to->view->group[i].lag);
     }
 }
 
-static void lag_seconds(exposition *to)
+static void lag_seconds(sl_exposition *to)
 {
     for (uint32_t i = 0; i < to->view->n_groups; i++) {
-        put_one(to, "group", to->view->group[i].name, to->view->group[i].lag_s);
+        sl_exposition_one(to, "group", to->view->group[i].name, to->view->group[i].lag_s);
     }
 }
 
-static void checkpoint_age(exposition *to)
+static void checkpoint_age(sl_exposition *to)
 {
-    put_plain(to, (double)(to->view->now_us - to->view->checkpoint_us) / 1e6);
+    sl_exposition_plain(to, (double)(to->view->now_us - to->view->checkpoint_us) / 1e6);
 }
 
-static void checkpoint_lag(exposition *to)
+static void checkpoint_lag(sl_exposition *to)
 {
     const sl_spool_extent *extent = &to->view->extent;
-    put_plain(to, (double)(extent->next_offset - extent->checkpoint_offset));
+    sl_exposition_plain(to, (double)(extent->next_offset - extent->checkpoint_offset));
 }
 
-static void restore_seconds(exposition *to)
+static void restore_seconds(sl_exposition *to)
 {
-    put_plain(to, to->view->options.restore_s);
+    sl_exposition_plain(to, to->view->options.restore_s);
 }
 
 /* --- influence, the process --- */
 
-static void influence_state(exposition *to)
+static void influence_state(sl_exposition *to)
 {
     static const char *const names[] = {"warming", "live", "stale"};
     for (uint32_t i = 0; i < to->view->snapshot->n_encoders; i++) {
         const sluice_encoder_state *encoder = &to->view->snapshot->encoder[i];
         for (int j = 0; j < 3; j++) {
-            put_two(to, (label){"encoder", sl_span_of(encoder->name)},
-                    (label){"state", sl_span_of(names[j])},
-                    (int)encoder->state == SLUICE_WARMING + j ? 1 : 0);
+            sl_exposition_two(to, (sl_label){"encoder", sl_span_of(encoder->name)},
+                              (sl_label){"state", sl_span_of(names[j])},
+                              (int)encoder->state == SLUICE_WARMING + j ? 1 : 0);
         }
     }
 }
 
-static void influence_events(exposition *to)
+static void influence_events(sl_exposition *to)
 {
     for (uint32_t i = 0; i < to->view->snapshot->n_encoders; i++) {
         const sluice_encoder_state *encoder = &to->view->snapshot->encoder[i];
-        put_one(to, "encoder", encoder->name, (double)encoder->n_samples);
+        sl_exposition_one(to, "encoder", encoder->name, (double)encoder->n_samples);
     }
 }
 
-static void influence_refreshes(exposition *to)
+static void influence_refreshes(sl_exposition *to)
 {
     for (uint32_t i = 0; i < to->view->snapshot->n_encoders; i++) {
         const sluice_encoder_state *encoder = &to->view->snapshot->encoder[i];
-        put_one(to, "encoder", encoder->name, (double)encoder->n_refreshes);
+        sl_exposition_one(to, "encoder", encoder->name, (double)encoder->n_refreshes);
     }
 }
 
-static void influence_reliability(exposition *to)
+static void influence_reliability(sl_exposition *to)
 {
     for (uint32_t i = 0; i < to->view->snapshot->n_encoders; i++) {
         const sluice_encoder_state *encoder = &to->view->snapshot->encoder[i];
-        put_one(to, "encoder", encoder->name, (double)encoder->reliability);
+        sl_exposition_one(to, "encoder", encoder->name, (double)encoder->reliability);
     }
 }
 
@@ -416,7 +341,7 @@ static bool holds_already(const sl_snapshot *snapshot, uint32_t i_alert)
     return false;
 }
 
-static void alerts(exposition *to)
+static void alerts(sl_exposition *to)
 {
     const sl_snapshot *snapshot = to->view->snapshot;
     for (uint32_t i = 0; i < snapshot->n_alerts; i++) {
@@ -424,43 +349,104 @@ static void alerts(exposition *to)
         if (alert->cleared != 0 || holds_already(snapshot, i)) {
             continue;
         }
-        label source = {"source", {NULL, 0}}; /* the stream as a whole */
+        sl_label source = {"source", {NULL, 0}}; /* the stream as a whole */
         if (alert->i_source < snapshot->n_sources) {
             const sl_source_count *row = &snapshot->source[alert->i_source];
             source.value = (sluice_span){row->name, row->name_size};
         }
-        put_two(to, (label){"kind", sl_span_of(sluice_alert_word(alert->kind))}, source, 1);
+        sl_exposition_two(to, (sl_label){"kind", sl_span_of(sluice_alert_word(alert->kind))},
+                          source, 1);
     }
 }
 
-static void build_info(exposition *to)
+static void alerts_raised(sl_exposition *to)
+{
+    sl_exposition_plain(to, (double)to->view->snapshot->n_raised);
+}
+
+/* --- fairness, reload --- */
+
+static void put_group(sl_exposition *to, sluice_span name, const double count[2])
+{
+    sl_exposition_two(to, (sl_label){"value", name}, (sl_label){"outcome", sl_span_of("received")},
+                      count[0]);
+    sl_exposition_two(to, (sl_label){"value", name}, (sl_label){"outcome", sl_span_of("dropped")},
+                      count[1]);
+}
+
+/* A value may be cut inside a character: what is shown then is no name of its own. */
+static void fairness_events(sl_exposition *to)
+{
+    const sl_snapshot *snapshot = to->view->snapshot;
+    double other[2] = {0};
+    for (uint32_t i = 0; i < snapshot->n_groups; i++) {
+        const sl_group_count *group = &snapshot->group[i];
+        sluice_span name = {group->name, group->name_size};
+        bool apart = !is_other(name) && sl_utf8_valid(name);
+        double own[2] = {0}, *count = apart ? own : other;
+        count[0] += (double)group->received;
+        count[1] += (double)group->dropped;
+        if (apart) {
+            put_group(to, name, own);
+        }
+    }
+    if (other[0] > 0) {
+        put_group(to, sl_span_of("(other)"), other);
+    }
+}
+
+static void fairness_ratio(sl_exposition *to)
+{
+    if (to->view->snapshot->n_groups > 0) {
+        sl_exposition_plain(to, to->view->snapshot->fairness.ratio);
+    }
+}
+
+static void fairness_unfair(sl_exposition *to)
+{
+    if (to->view->snapshot->n_groups > 0) {
+        sl_exposition_plain(to, to->view->snapshot->fairness.unfair);
+    }
+}
+
+static void reloads(sl_exposition *to)
+{
+    sl_exposition_plain(to, (double)atomic_load(&to->view->options.meters->reloads));
+}
+
+static void reload_success(sl_exposition *to)
+{
+    sl_exposition_plain(to, atomic_load(&to->view->options.meters->reload_refused) ? 0 : 1);
+}
+
+static void build_info(sl_exposition *to)
 {
     char hash[24];
     snprintf(hash, sizeof hash, "%016" PRIx64, to->view->config_hash);
-    put_two(to, (label){"version", sl_span_of(sluice_version())},
-            (label){"config_hash", sl_span_of(hash)}, 1);
+    sl_exposition_two(to, (sl_label){"version", sl_span_of(sluice_version())},
+                      (sl_label){"config_hash", sl_span_of(hash)}, 1);
 }
 
-static void start_time(exposition *to)
+static void start_time(sl_exposition *to)
 {
-    put_plain(to, (double)to->view->started_at_us / 1e6);
+    sl_exposition_plain(to, (double)to->view->started_at_us / 1e6);
 }
 
-static void cpu_seconds(exposition *to)
+static void cpu_seconds(sl_exposition *to)
 {
-    put_plain(to, to->view->cpu_s);
+    sl_exposition_plain(to, to->view->cpu_s);
 }
 
-static void resident_bytes(exposition *to)
+static void resident_bytes(sl_exposition *to)
 {
-    put_plain(to, to->view->resident_bytes);
+    sl_exposition_plain(to, to->view->resident_bytes);
 }
 
 /* --- the table --- */
 
 static const struct metric {
     const char *name, *type, *help;
-    void (*write)(exposition *to);
+    void (*write)(sl_exposition *to);
 } metrics[] = {
     {"sluice_component_received_events_total", "counter",
      "Samples taken; always the sum of kept, flagged, dropped, refused, redelivered, in flight.",
@@ -513,6 +499,18 @@ static const struct metric {
      "Rank correlation that another draw of augmentations would have; NaN at two views.",
      influence_reliability},
     {"sluice_alert", "gauge", "1 for each thing that is strange now.", alerts},
+    {"sluice_alerts_raised_total", "counter", "Alerts that were raised, since the state began.",
+     alerts_raised},
+    {"sluice_fairness_events_total", "counter",
+     "Samples of a group (fairness.group_by) since it is counted.", fairness_events},
+    {"sluice_fairness_ratio", "gauge",
+     "Highest drop rate of a group by the lowest; NaN: fewer than two groups are large enough.",
+     fairness_ratio},
+    {"sluice_fairness_unfair", "gauge", "1 while the ratio is above fairness.max_ratio.",
+     fairness_unfair},
+    {"sluice_config_reload_total", "counter", "Times that the configuration was read again.",
+     reloads},
+    {"sluice_config_reload_success", "gauge", "0 if the last of them was refused.", reload_success},
     {"sluice_build_info", "gauge", "1; version and hash of the configuration.", build_info},
     {"sluice_start_time_seconds", "gauge", "When the process began, in seconds since 1970.",
      start_time},
@@ -521,21 +519,36 @@ static const struct metric {
      resident_bytes},
 };
 
+/* One family for each number of the duplicate stage; times in seconds, as everywhere here. */
+static void put_counter(sl_exposition *to, const sl_counter *counter)
+{
+    char name[96], help[160];
+    bool time = strcmp(counter->unit, "microseconds") == 0;
+    size_t size = strlen(counter->name) - (time ? 3 : 0); /* without _us */
+    snprintf(name, sizeof name, "sluice_duplicate_%.*s%s%s", (int)size, counter->name,
+             time ? "_seconds" : "", counter->grows ? "_total" : "");
+    snprintf(help, sizeof help, "Duplicate stage, %s: %s.", time ? "seconds" : counter->unit,
+             counter->doc);
+    sl_exposition_head(to, name, counter->grows ? "counter" : "gauge", help);
+    for (int m = SLUICE_METHOD_EXACT; m < SLUICE_N_METHODS; m++) {
+        const sluice_method_counters *method = &to->view->snapshot->counters.method[m];
+        double value = (double)sl_counters_value(method, counter);
+        if (method->memory_bytes > 0) {
+            sl_exposition_one(to, "method", sl_counters_method_name((sluice_method)m),
+                              time ? value / 1e6 : value);
+        }
+    }
+}
+
 sluice_status sl_metrics_write(const sl_view *view, sluice_bytes *out)
 {
-    exposition to = {.view = view, .out = out, .status = SLUICE_OK};
+    sl_exposition to = {.view = view, .out = out, .status = SLUICE_OK};
     for (size_t i = 0; i < sizeof metrics / sizeof metrics[0]; i++) {
-        put_text(&to, "# HELP ");
-        put_text(&to, metrics[i].name);
-        put_text(&to, " ");
-        put_text(&to, metrics[i].help);
-        put_text(&to, "\n# TYPE ");
-        put_text(&to, metrics[i].name);
-        put_text(&to, " ");
-        put_text(&to, metrics[i].type);
-        put_text(&to, "\n");
-        to.name = metrics[i].name;
+        sl_exposition_head(&to, metrics[i].name, metrics[i].type, metrics[i].help);
         metrics[i].write(&to);
+    }
+    for (uint32_t i = 0; i < sl_n_counters_of_method; i++) {
+        put_counter(&to, &sl_counters_of_method[i]);
     }
     return to.status;
 }

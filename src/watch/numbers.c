@@ -4,11 +4,14 @@
  * Why names are strings and never members: what a sender names could be "__proto__". */
 #include "watch/pages.h"
 #include "bytes.h"
+#include "counters.h"
 #include "record_json.h"
 #include "record_portfolio.h"
 #include "sluice/version.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #define HIDDEN "(set, not shown)"
@@ -74,8 +77,21 @@ static void put_verdicts(sl_object *object, const sl_tallies *tallies)
     sl_object_close(object, ']');
 }
 
-static void put_methods(sl_object *object, const sl_tallies *tallies)
+static void put_counters(sl_object *object, const sluice_method_counters *counters)
 {
+    sl_object_open(object, "counters", '{');
+    for (uint32_t i = 0; i < sl_n_counters_of_method; i++) {
+        const sl_counter *counter = &sl_counters_of_method[i];
+        sl_object_count(object, counter->name, sl_counters_value(counters, counter));
+    }
+    double recall = sl_counters_recall(counters);
+    sl_object_number(object, "recall", recall < 0 ? (double)NAN : recall);
+    sl_object_close(object, '}');
+}
+
+static void put_methods(sl_object *object, const sl_snapshot *snapshot)
+{
+    const sl_tallies *tallies = &snapshot->tallies;
     sl_object_open(object, "duplicates", '[');
     for (int method = SLUICE_METHOD_NONE + 1; method < SLUICE_N_METHODS; method++) {
         sl_object_open(object, NULL, '{');
@@ -86,9 +102,37 @@ static void put_methods(sl_object *object, const sl_tallies *tallies)
             sl_object_count(object, NULL, tallies->similarity[method][i]);
         }
         sl_object_close(object, ']');
+        put_counters(object, &snapshot->counters.method[method]);
         sl_object_close(object, '}');
     }
     sl_object_close(object, ']');
+}
+
+static void put_fairness(sl_object *object, const sl_view *view)
+{
+    const sl_snapshot *snapshot = view->snapshot;
+    sl_object_open(object, "fairness", '{');
+    sl_object_text(object, "group_by", view->config.fairness.group_by);
+    sl_object_number(object, "ratio", snapshot->n_groups > 0 ? snapshot->fairness.ratio : NAN);
+    sl_object_bool(object, "unfair", snapshot->n_groups > 0 && snapshot->fairness.unfair);
+    sl_object_open(object, "groups", '[');
+    for (uint32_t i = 0; i < snapshot->n_groups; i++) {
+        const sl_group_count *group = &snapshot->group[i];
+        sl_object_open(object, NULL, '{');
+        sl_object_span(object, "value", (sluice_span){group->name, group->name_size});
+        sl_object_count(object, "received", group->received);
+        sl_object_count(object, "dropped", group->dropped);
+        sl_object_close(object, '}');
+    }
+    sl_object_close(object, ']');
+    sl_object_close(object, '}');
+}
+
+static void put_reloads(sl_object *object, const sl_view *view)
+{
+    put_hash(object, "policy_hash", view->policy_hash);
+    sl_object_count(object, "reloads", atomic_load(&view->options.meters->reloads));
+    sl_object_bool(object, "reload_refused", atomic_load(&view->options.meters->reload_refused));
 }
 
 static void put_producers(sl_object *object, const sl_view *view)
@@ -168,6 +212,7 @@ sluice_status sl_pages_status(const sl_pages *pages, bool ready, sluice_bytes *o
     sl_object_text(&object, "name", view->options.config->name);
     sl_object_text(&object, "version", sluice_version());
     put_hash(&object, "config_hash", view->config_hash);
+    put_reloads(&object, view);
     sl_object_bool(&object, "ready", ready);
     sl_object_open(&object, "total", '{'); /* since the state began */
     put_counts(&object, &view->total);
@@ -177,7 +222,9 @@ sluice_status sl_pages_status(const sl_pages *pages, bool ready, sluice_bytes *o
     sl_object_close(&object, '}');
     put_log(&object, view);
     put_verdicts(&object, &view->snapshot->tallies);
-    put_methods(&object, &view->snapshot->tallies);
+    put_methods(&object, view->snapshot);
+    put_fairness(&object, view);
+    sl_object_count(&object, "alerts_raised", view->snapshot->n_raised);
     put_producers(&object, view);
     put_groups(&object, view);
     put_encoders(&object, view->snapshot);
@@ -234,7 +281,7 @@ static void hide(char value[SLUICE_LIMIT_STRING_BYTES])
 /* Where keys lie is nobody's business who only looks. */
 sluice_status sl_pages_config(const sl_pages *pages, sluice_bytes *out)
 {
-    sluice_config config = *pages->view->options.config;
+    sluice_config config = pages->view->config;
     hide(config.security.server_key);
     hide(config.security.clients);
     hide(config.security.http_token);

@@ -163,6 +163,21 @@ static void copy_sources(sl_snapshot *snapshot, const sluice_portfolio *portfoli
         }
     }
     snapshot->n_alerts = sluice_portfolio_alerts(portfolio, snapshot->alert);
+    snapshot->n_raised = sluice_portfolio_alert_counts(portfolio).raised;
+}
+
+static void copy_groups(sl_snapshot *snapshot, const sluice_engine *engine)
+{
+    snapshot->fairness = sluice_engine_fairness(engine);
+    snapshot->n_groups = sluice_engine_n_groups(engine);
+    for (uint32_t i = 0; i < snapshot->n_groups; i++) {
+        sluice_group_counts counts = sluice_engine_group(engine, i);
+        sl_group_count *group = &snapshot->group[i];
+        group->received = counts.received;
+        group->dropped = counts.dropped;
+        group->name_size = (uint32_t)counts.group.size;
+        memcpy(group->name, counts.group.data, counts.group.size); /* never empty */
+    }
 }
 
 static void copy_engine(sl_observer *observer, sl_snapshot *snapshot, const sluice_engine *engine)
@@ -171,7 +186,9 @@ static void copy_engine(sl_observer *observer, sl_snapshot *snapshot, const slui
     snapshot->next_offset = sluice_engine_next_offset(engine);
     snapshot->oldest_row = sluice_engine_oldest_row(engine);
     snapshot->n_encoders = sluice_engine_encoders(engine, snapshot->encoder);
+    sluice_engine_counters(engine, &snapshot->counters);
     copy_sources(snapshot, portfolio);
+    copy_groups(snapshot, engine);
     sl_bytes_clear(&snapshot->portfolio);
     if (observer->saved_offset != snapshot->next_offset &&
         snapshot->at_us - observer->saved_us >= PORTFOLIO_US &&

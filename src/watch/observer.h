@@ -48,6 +48,12 @@ typedef struct sl_source_count {
     uint64_t kept, flagged, dropped, duplicates; /* since the state began */
 } sl_source_count;
 
+typedef struct sl_group_count {
+    uint32_t name_size;
+    uint8_t name[SLUICE_LIMIT_SOURCE_BYTES];
+    uint64_t received, dropped;
+} sl_group_count;
+
 typedef struct sl_snapshot {
     int64_t at_us; /* CLOCK_MONOTONIC */
     uint64_t next_offset, oldest_row;
@@ -56,6 +62,11 @@ typedef struct sl_snapshot {
     sl_source_count source[1 + SLUICE_LIMIT_SOURCES];
     sluice_encoder_state encoder[SLUICE_LIMIT_ENCODERS];
     sluice_alert alert[SLUICE_LIMIT_ALERTS]; /* newest first */
+    uint64_t n_raised;                       /* alerts ever  */
+    sluice_counters counters;
+    sluice_fairness fairness;
+    uint32_t n_groups; /* of fairness.group_by; 0 without it */
+    sl_group_count group[SLUICE_LIMIT_GROUPS + 1];
     sluice_bytes portfolio; /* as saved at next_offset; empty: not this time, it has been lately */
 } sl_snapshot;
 

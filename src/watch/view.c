@@ -147,13 +147,28 @@ static void gather_process(sl_view *view)
     }
 }
 
-static sluice_status hash_config(const sluice_config *config, uint64_t *hash)
+static sluice_status hash_config(sl_view *view)
 {
     sluice_bytes text = {0};
-    sluice_status status = sluice_config_print(config, &text);
-    *hash = XXH3_64bits(text.data, text.size);
+    sluice_status status = sluice_config_print(&view->config, &text);
+    view->config_hash = XXH3_64bits(text.data, text.size);
     sl_bytes_fini(&text);
-    return status;
+    return status == SLUICE_OK ? sluice_config_live_hash(&view->config, &view->policy_hash)
+                               : status;
+}
+
+/* What a reload has changed, from the block on where it holds. */
+static sluice_status take_live(sl_view *view)
+{
+    sluice_config *live = atomic_exchange(view->options.live, NULL);
+    if (live == NULL) {
+        return SLUICE_OK;
+    }
+    view->config.policy = live->policy;
+    view->config.budget = live->budget;
+    view->config.fairness = live->fairness;
+    free(live);
+    return hash_config(view);
 }
 
 const sl_snapshot *sl_view_look(sl_view *view)
@@ -194,6 +209,7 @@ sluice_status sl_view_gather(sl_view *view, sluice_message *why)
     view->n_producers = view->n_groups = 0;
     view->total = view->here = (sl_view_counts){0};
     gather_process(view);
+    SLUICE_TRY(take_live(view));
     SLUICE_TRY(sl_spool_producers(view->options.spool, visit_producer, view, why));
     SLUICE_TRY(sl_spool_groups(view->options.spool, visit_group, view, why));
     return age_groups(view, why);
@@ -216,7 +232,8 @@ static sluice_status open_parts(sl_view *view, sluice_message *why)
     view->n_source_base = view->snapshot->n_sources;
     memcpy(view->source_base, view->snapshot->source,
            view->n_source_base * sizeof *view->source_base);
-    SLUICE_TRY(hash_config(view->options.config, &view->config_hash));
+    view->config = *view->options.config;
+    SLUICE_TRY(hash_config(view));
     return sl_spool_producers(view->options.spool, visit_base, view, why);
 }
 

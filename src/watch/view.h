@@ -17,6 +17,8 @@ typedef struct sl_view_queue {
 /* What other threads count; relaxed: each number is right by itself. */
 typedef struct sl_view_meters {
     _Atomic uint64_t undecodable, in_flight_bytes, commits, commit_us;
+    _Atomic uint64_t reloads;    /* of the configuration              */
+    _Atomic bool reload_refused; /* the last of them                  */
 } sl_view_meters;
 
 typedef struct sl_view_options {
@@ -24,6 +26,7 @@ typedef struct sl_view_options {
     sl_spool *spool;
     sl_observer *observer; /* has published once */
     const sl_view_meters *meters;
+    sluice_config *_Atomic *live; /* its live keys hold now, NULL: no news; the view takes it */
     sl_view_queue queue[SL_VIEW_QUEUES];
     uint32_t n_queues;
     double restore_s;
@@ -56,7 +59,8 @@ typedef struct sl_view {
     int64_t started_at_us;      /* since 1970      */
     uint64_t checkpoint_offset; /* as last seen, and when it was new */
     int64_t checkpoint_us;
-    uint64_t config_hash;
+    sluice_config config;              /* as it is in force */
+    uint64_t config_hash, policy_hash; /* of all of it, of its live keys */
     sl_view_counts total, here;
     uint32_t n_producers, n_groups;
     sl_view_producer *producer;   /* [SLUICE_LIMIT_PRODUCERS] */

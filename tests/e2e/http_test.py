@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from harness import QUICK, SLUICE, Filter, Peer, Sample, free_port, sample, session_pb
+from policy_test import Reloaded
 
 JSON = "application/json; charset=utf-8"
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>&amp;\u2028\"\\ \U0001f600"
@@ -575,3 +576,132 @@ def test_ready_turns_false_when_the_log_is_full(tmp_path):
         answer = filter_.ask("/readyz")
         assert answer.status == 503 and "full" in json.loads(answer.content)["why"]
         assert filter_.ask("/livez").status == 200
+
+
+# --- counters, alerts, fairness, reload ---
+
+def test_counters_of_the_duplicate_stage_are_the_same_everywhere(one):
+    methods = {row["method"]: row["counters"] for row in one.json("/api/v1/status")["duplicates"]}
+    values = one.metrics()
+    assert set(methods) == {"exact", "text", "image", "embedding"}
+    assert methods["exact"]["rows"] == 3 and methods["exact"]["probes"] == 5
+    for method, counters in methods.items():
+        assert counters.pop("recall") is None and counters["memory_bytes"] > 0
+        counters["oldest_arrived_seconds"] = counters.pop("oldest_arrived_us") / 1e6
+        for name, value in counters.items():
+            got = [values.get((f"sluice_duplicate_{name}{end}", (("method", method),))) for end in ("", "_total")]
+            assert pytest.approx(value) in got and None in got, (method, name)
+
+
+def wait_log(filter_, says, n=1):
+    until = time.monotonic() + 20
+    while filter_.text().count(says) < n:
+        assert time.monotonic() < until, (says, filter_.text()[-2000:])
+        time.sleep(0.02)
+    return [line for line in filter_.text().splitlines() if says in line]
+
+
+def test_alert_is_raised_and_cleared_in_log_api_and_metrics(tmp_path):
+    """A source that was new every time begins to send copies; then it is new again."""
+    fresh = texts(6000, "w\u00f6")
+    copies = [sample(f"c{i}", fresh[i % 40].payload.decode()) for i in range(300)]
+    stream = fresh[:2000] + copies + fresh[2000:]
+    series = ("sluice_alert", (("kind", "duplicates"), ("source", "s")))
+    with Watched(tmp_path) as filter_, Peer(filter_.ingest, timeout_ms=60000) as peer:
+        peer.hello("p")
+        put = 0
+
+        def put_until(end):
+            nonlocal put
+            while put < end:
+                n = min(100, end - put)
+                peer.put_acknowledged(put, stream[put:put + n])
+                put += n
+        put_until(2000)
+        assert filter_.json("/api/v1/alerts") == [] and "ALERT-" not in filter_.text()
+        put_until(2300)
+        alerts = filter_.wait_for("/api/v1/alerts", lambda alerts: len(alerts) == 2)
+        assert {(alert["kind"], alert["source"], alert["holds"]) for alert in alerts} == {
+            ("duplicates", "s", True), ("duplicates", None, True)}
+        assert all(2000 <= alert["offset"] < 2300 and alert["value"] > alert["limit"] > alert["usual"] for alert in alerts)
+        values = filter_.metrics()
+        assert values[series] == 1 and values["sluice_alerts_raised_total", ()] == 2
+        raised = wait_log(filter_, "ALERT-RAISED", 2)
+        assert [re.search(r"kind=(\w+) source=(\S+) offset=(\d+) ", line).groups() for line in raised] == [
+            (alert["kind"], alert["source"] or "(all)", str(alert["offset"])) for alert in reversed(alerts)]
+        assert "ALERT-CLEARED" not in filter_.text()
+        filter_.stop()
+        filter_.start()  # holds on, and is not said again
+        assert filter_.metrics()[series] == 1
+        peer_again = Peer(filter_.ingest, timeout_ms=60000)
+        with peer_again as peer:
+            peer.hello("p")
+            put_until(len(stream))
+        cleared = wait_log(filter_, "ALERT-CLEARED", 2)
+        assert len(cleared) == 2 and filter_.text().count("ALERT-RAISED") == 2
+        assert all(2300 < int(re.search(r"offset=(\d+)", line)[1]) < len(stream) for line in cleared)
+        filter_.wait_for("/api/v1/alerts", lambda alerts: not any(alert["holds"] for alert in alerts))
+        values = filter_.metrics()
+        assert series not in values and values["sluice_alerts_raised_total", ()] == 2
+
+
+def test_fairness_is_shown_with_its_groups(tmp_path):
+    with Watched(tmp_path, fairness="{group_by: attributes.region, max_ratio: 1.25, min_samples: 50}") as filter_:
+        with Peer(filter_.ingest, timeout_ms=60000) as peer:
+            peer.hello("p")
+            samples = [sample(f"n{i}", f"word{i} " * 30, attributes={"region": "no\"rth"}) for i in range(100)]
+            samples += [sample(f"s{i}", "the same text", attributes={"region": "south"}) for i in range(100)]
+            samples += [sample(f"o{i}", f"other{i} " * 30, attributes={"region": "(other)"}) for i in range(3)]
+            samples += [sample("x", "no region")]
+            peer.put_acknowledged(0, samples)
+        status = filter_.wait_for("/api/v1/status", lambda status: len(status["fairness"]["groups"]) == 4)
+        fairness = status["fairness"]
+        assert fairness["group_by"] == "attributes.region" and fairness["unfair"] is True and fairness["ratio"] > 100
+        assert {group["value"]: (group["received"], group["dropped"]) for group in fairness["groups"]} == {
+            'no"rth': (100, 0), "south": (100, 99), "(other)": (3, 0), "(none)": (1, 0)}
+        values = filter_.metrics()
+        assert values["sluice_fairness_unfair", ()] == 1
+        assert values["sluice_fairness_ratio", ()] == pytest.approx(fairness["ratio"])
+        assert values["sluice_fairness_events_total", (("outcome", "dropped"), ("value", "south"))] == 99
+        assert values["sluice_fairness_events_total", (("outcome", "received"), ("value", 'no\\"rth'))] == 100
+        assert "FAIRNESS-UNEQUAL" in filter_.text()
+
+
+class WatchedReload(Reloaded, Watched):
+    pass
+
+
+def test_reload_shows_when_it_holds_and_counts_at_once(tmp_path):
+    def hash_of(values):
+        return [dict(labels)["config_hash"] for name, labels in values if name == "sluice_build_info"][0]
+    old = "policy: [{when: duplicate, do: drop, reason: duplicate}]\n"
+    new = old + "budget: {keep_fraction: 0.5, by: sample.bytes}\n"
+    filter_ = WatchedReload(tmp_path)
+    filter_.write(old)
+    with filter_, Peer(filter_.ingest, timeout_ms=60000) as peer:
+        peer.hello("p")
+        peer.put_acknowledged(0, texts(50))
+        before = filter_.json("/api/v1/config")
+        status = filter_.json("/api/v1/status")
+        assert status["config_hash"] == before["hash"] == hash_of(filter_.metrics())
+        assert f"policy={status['policy_hash']}" in filter_.text() and status["reloads"] == 0
+        filter_.reload(new, "RELOAD-TAKEN")
+        peer.put_acknowledged(50, texts(50, start=50))
+        assert filter_.json("/api/v1/config") == before  # it holds from the next block on
+        assert filter_.metrics()["sluice_config_reload_total", ()] == 1
+        peer.put_acknowledged(100, texts(200, start=100))
+        after = filter_.wait_for("/api/v1/config", lambda config: config["hash"] != before["hash"])
+        assert "keep_fraction: 0.5" in after["yaml"] and "keep_fraction: 0.5" not in before["yaml"]
+        status = filter_.json("/api/v1/status")
+        assert status["config_hash"] == after["hash"] == hash_of(filter_.metrics())
+        assert f"offset=256 policy={status['policy_hash']}" in filter_.text()
+        filter_.reload("policy: [nonsense]\n", "RELOAD-REFUSED")
+        filter_.wait_for("/api/v1/status", lambda status: status["reloads"] == 2 and status["reload_refused"])
+        assert filter_.metrics()["sluice_config_reload_success", ()] == 0
+        filter_.reload(new, "RELOAD-SAME")
+        filter_.wait_for("/api/v1/status", lambda status: status["reloads"] == 3 and not status["reload_refused"])
+        assert filter_.json("/api/v1/config") == after
+        filter_.stop()
+    filter_.write(old)
+    with filter_:  # the hash is that of the file, whatever the state saw
+        assert filter_.json("/api/v1/config") == before

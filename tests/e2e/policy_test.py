@@ -76,6 +76,36 @@ def test_rules_decide_and_say_why(tmp_path):
     assert kept == ["a", "edited", "f", "again"]
 
 
+NUMBERS = """
+policy:
+  - {when: 'duplicate and duplicate.differs == "numbers"', do: keep, reason: numbers}
+  - {when: duplicate, do: drop, reason: duplicate}
+  - {when: duplicate.contained >= 0.8, do: flag, reason: passage}
+duplicate: {text: {threshold: 0.6, containment: 0.8}}
+"""
+
+
+def test_what_differs_in_numbers_only_is_kept_and_replay_reads_it_back(tmp_path):
+    week = text(1, 60).replace("17", "").split()
+    long = text(5, 120).split()
+    objects = [{"id": name, "source": "s", "text": words} for name, words in (
+        ("week 1", " ".join(week + "sold in 2024 week 17 by 31 people".split())),
+        ("week 2", " ".join(week + "sold in 2025 week 18 by 29 people".split())),
+        ("week 2 again", " ".join(week + "sold in 2025 week 18 by 29 people".split())),
+        ("slot", " ".join(week + "sold by many in 2024 week 17 by 31 people".split())),
+        ("page", " ".join(long)), ("passage", " ".join(long[30:70])))]
+    got = verdicts(tmp_path, objects, NUMBERS)
+    assert [(v["id"], v["decision"], v["reasons"]) for v in got] == [
+        ("week 1", "keep", []), ("week 2", "keep", ["numbers"]), ("week 2 again", "drop", ["duplicate"]),
+        ("slot", "drop", ["duplicate"]), ("page", "keep", []), ("passage", "flag", ["passage"])]
+    assert got[1]["duplicate"]["differs"] == "numbers" and got[5]["duplicate"] is None and got[5]["contained"] >= 0.8
+    for policy, changed in ((NUMBERS, []), (NUMBERS.replace("numbers\"'", "slot\"'"), ["week 2", "slot"]),
+                            (NUMBERS.replace("contained >= 0.8", "contained == nil"), ["passage"])):
+        (tmp_path / "other.yaml").write_text(policy)
+        done = sluice("check", "--replay", tmp_path / "v.jsonl", "-c", tmp_path / "other.yaml", "--json")
+        assert json.loads(done.stdout)["changed"] == len(changed), policy
+
+
 def test_check_tells_errors_of_the_policy_with_line_and_column(tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text('policy:\n  - {when: "duplicate && true", do: drop, reason: duplicate}\n'
@@ -324,10 +354,10 @@ def test_running_filter_tells_faults_and_unequal_groups_once(tmp_path):
 
 def test_shipped_policy_tests_pass(tmp_path):
     done = sluice("test", ROOT / "deploy" / "policy-test.yaml")
-    assert done.stdout == "6 passed, 0 failed\n"
+    assert done.stdout == "7 passed, 0 failed\n"
     done = sluice("test", "--json", "--set", "policy=[]", ROOT / "deploy" / "policy-test.yaml", code=1)
     result = json.loads(done.stdout)
-    assert (result["passed"], result["failed"]) == (3, 3)
+    assert (result["passed"], result["failed"]) == (3, 4)
     assert result["tests"][1] == {"name": "a duplicate is dropped", "line": 9, "passed": False,
                                   "expected": {"decision": "drop", "reasons": ["duplicate"]},
                                   "got": {"decision": "keep", "reasons": [], "weight": 1.0}}
@@ -338,7 +368,7 @@ policy: all.yaml
 tests:
   - name: every name
     given:
-      duplicate: {of: a, source: s, similarity: 0.5, method: image}
+      duplicate: {of: a, source: s, similarity: 0.5, method: image, differs: slot, contained: 0.25}
       influence: {state: stale, loss: 1, self: 2, leverage: 3, source_shift: 4, reliability: 5, toward: {cat: 6}}
       percentile: {loss: 0.1, self: 0.2, leverage: 0.3, toward: {cat: 0.4}}
       sample: {source: web, media_type: text/plain, bytes: 10, cost: 2.5, age_s: 60}
@@ -353,6 +383,7 @@ influence: {references: [{name: cat, source: c, samples: 5}]}
 policy:
   - when: >
       duplicate.of == "a" and duplicate.source == "s" and duplicate.similarity == 0.5 and duplicate.method == "image"
+      and duplicate.differs == "slot" and duplicate.contained == 0.25
       and influence.loss + influence.self + influence.leverage + influence.source_shift + influence.reliability +
       influence.toward.cat == 21 and influence.state == "stale"
       and percentile.toward.cat > percentile.leverage and percentile.loss < percentile.self
@@ -387,6 +418,8 @@ def test_policy_tests_that_fail_show_the_difference(tmp_path):
     ("tests:\n  - {given: {duplicat: true}, expect: {decision: keep}}\n", "2:24: duplicat: unknown name; did you mean duplicate?"),
     ("tests:\n  - {given: {influence: {loss: x}}, expect: {decision: keep}}\n", '2:32: influence.loss: have "x"; it cannot'),
     ("tests:\n  - {given: {duplicate.method: near}, expect: {decision: keep}}\n", '2:32: duplicate.method: have "near"'),
+    ("tests:\n  - {given: {duplicate.differs: all}, expect: {decision: keep}}\n", '2:33: duplicate.differs: have "all"'),
+    ("tests:\n  - {given: {duplicate.contained: 2}, expect: {decision: keep}}\n", '2:35: duplicate.contained: have "2"'),
     ("tests:\n  - {given: {influence: {toward: {x: 1}}}, expect: {decision: keep}}\n", "influence.references has no such name"),
     ("tests:\n  - {given: {}}\n", "2:5: expect is missing"),
     ("tests:\n  - {expect: {decision: refuse}}\n", "2:25: decision: expected keep, flag or drop"),

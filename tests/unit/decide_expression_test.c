@@ -38,6 +38,8 @@ static int open_fixture(void **state)
     f->sample.match = (sluice_match){.method = SLUICE_METHOD_TEXT,
                                      .similarity = 0.75F,
                                      .of_id = sl_span_of("a0"),
+                                     .differs = SLUICE_DIFFERS_NUMBERS,
+                                     .contained = 0.5f,
                                      .of_source = sl_span_of("Shop")};
     sluice_scores *scores = &f->sample.scores;
     *scores = (sluice_scores){.state = SLUICE_STALE,
@@ -125,6 +127,7 @@ static void test_expression_names_have_the_values_of_the_sample(void **state)
     assert_says(f, "duplicate", true);
     assert_says(f, "duplicate.method == 'text' and duplicate.of == 'a0'", true);
     assert_says(f, "duplicate.source == \"Shop\"", true);
+    assert_says(f, "duplicate.differs == \"numbers\" and duplicate.contained == 0.5", true);
     assert_number(f, "duplicate.similarity", 0.75);
     assert_number(f, "influence.loss + 10 * influence.self + 100 * influence.leverage", 321);
     assert_number(f, "influence.source_shift", -4);

@@ -4,11 +4,14 @@
  * Why names are strings and never members: what a sender names could be "__proto__". */
 #include "watch/pages.h"
 #include "bytes.h"
+#include "duplicate/image.h"
+#include "features/features.h"
 #include "record_json.h"
 #include "record_portfolio.h"
 #include "sluice/version.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #define HIDDEN "(set, not shown)"
@@ -192,6 +195,50 @@ sluice_status sl_pages_portfolio(const sl_pages *pages, sluice_bytes *out)
     return portfolio != NULL ? sl_record_portfolio_json(portfolio, out) : SLUICE_E_NOMEM;
 }
 
+static double number_of(const sl_recent_row *row, uint32_t column)
+{
+    const float of[] = {row->similarity, row->loss, row->self, row->leverage, row->source_shift};
+    uint32_t i_reference = column - SL_RECENT_COLUMNS;
+    return column < SL_RECENT_COLUMNS    ? (double)of[column]
+           : i_reference < row->n_toward ? (double)row->toward[i_reference]
+                                         : (double)NAN;
+}
+
+sluice_status sl_pages_recent(const sl_pages *pages, sluice_bytes *out)
+{
+    static const char *const names[SL_RECENT_COLUMNS] = {"similarity", "loss", "self", "leverage",
+                                                         "source_shift"};
+    const sluice_influence_config *influence = &pages->view->options.config->influence;
+    uint32_t n = sl_recent_n(pages->recent);
+    sl_object object = sl_object_of(out);
+    sl_object_open(&object, NULL, '{');
+    sl_object_open(&object, "offset", '[');
+    for (uint32_t i = 0; i < n; i++) {
+        sl_object_count(&object, NULL, sl_recent_row_at(pages->recent, i)->offset);
+    }
+    sl_object_close(&object, ']');
+    sl_object_open(&object, "decision", '[');
+    for (uint32_t i = 0; i < n; i++) {
+        sluice_decision decision = sl_recent_row_at(pages->recent, i)->decision;
+        sl_object_text(&object, NULL, sl_record_decision_name(decision));
+    }
+    sl_object_close(&object, ']');
+    for (uint32_t column = 0; column < SL_RECENT_COLUMNS + influence->n_references; column++) {
+        char name[16 + SLUICE_LIMIT_STRING_BYTES];
+        uint32_t i_reference = column - SL_RECENT_COLUMNS;
+        snprintf(name, sizeof name, "%s%s", column < SL_RECENT_COLUMNS ? "" : "toward.",
+                 column < SL_RECENT_COLUMNS ? names[column]
+                                            : influence->reference[i_reference].name);
+        sl_object_open(&object, name, '[');
+        for (uint32_t i = 0; i < n; i++) {
+            sl_object_number(&object, NULL, number_of(sl_recent_row_at(pages->recent, i), column));
+        }
+        sl_object_close(&object, ']');
+    }
+    sl_object_close(&object, '}');
+    return object.status;
+}
+
 static void put_source(sl_object *object, const sl_snapshot *snapshot, uint32_t i_source)
 {
     if (i_source < snapshot->n_sources) {
@@ -231,6 +278,45 @@ static void hide(char value[SLUICE_LIMIT_STRING_BYTES])
     }
 }
 
+/* From which similarity a sample is a duplicate; under `auto` texts have one of several. */
+static void put_thresholds(sl_object *object, const sluice_config *config)
+{
+    bool by_sample = config->duplicate.text_profile == SLUICE_PROFILE_AUTO;
+    double shown[SLUICE_N_PROFILES];
+    uint32_t n_shown = 0;
+    sl_object_open(object, "thresholds", '{');
+    sl_object_open(object, "text", '[');
+    for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
+        sluice_profile profile = by_sample ? (sluice_profile)i : config->duplicate.text_profile;
+        double threshold = sl_text_settings_of(config, profile).threshold;
+        bool is_new = true;
+        for (uint32_t j = 0; j < n_shown; j++) {
+            is_new = is_new && shown[j] != threshold;
+        }
+        if (is_new) {
+            shown[n_shown++] = threshold;
+            sl_object_number(object, NULL, threshold);
+        }
+    }
+    sl_object_close(object, ']');
+    sl_object_number(object, "image", sl_image_threshold(config));
+    sl_object_close(object, '}');
+}
+
+static void put_rules(sl_object *object, const sluice_config *config)
+{
+    sl_object_open(object, "rules", '[');
+    for (uint32_t i = 0; i < config->policy.n_rules; i++) {
+        const sluice_rule *rule = &config->policy.rule[i];
+        sl_object_open(object, NULL, '{');
+        sl_object_text(object, "when", rule->when);
+        sl_object_text(object, "do", sl_record_decision_name(rule->decision));
+        sl_object_text(object, "reason", rule->reason);
+        sl_object_close(object, '}');
+    }
+    sl_object_close(object, ']');
+}
+
 /* Where keys lie is nobody's business who only looks. */
 sluice_status sl_pages_config(const sl_pages *pages, sluice_bytes *out)
 {
@@ -244,6 +330,8 @@ sluice_status sl_pages_config(const sl_pages *pages, sluice_bytes *out)
         sl_object object = sl_object_of(out);
         sl_object_open(&object, NULL, '{');
         put_hash(&object, "hash", pages->view->config_hash);
+        put_thresholds(&object, &config);
+        put_rules(&object, &config);
         sl_object_span(&object, "yaml", (sluice_span){yaml.data, yaml.size});
         sl_object_close(&object, '}');
         status = object.status;

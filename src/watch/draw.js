@@ -28,7 +28,8 @@ const draw = (() => {
         if (value === null || value === undefined || !Number.isFinite(value)) { return "–"; }
         if (Number.isInteger(value) && Math.abs(value) < 1e15) { return whole.format(value); }
         const size = Math.abs(value);
-        return size !== 0 && (size < 1e-3 || size >= 1e7) ? value.toExponential(2) : String(Number(value.toPrecision(3)));
+        if (size >= 100 && size < 1e7) { return whole.format(Math.round(value)); }
+        return size < 1e-3 || size >= 1e7 ? value.toExponential(2) : String(Number(value.toPrecision(3)));
     }
     function share(value) {
         return value === null || value === undefined || !Number.isFinite(value) ? "–" : (100 * value).toFixed(1) + " %";
@@ -95,7 +96,7 @@ const draw = (() => {
         id: "lines",
         afterDatasetsDraw(chart, _, options) {
             const x = chart.scales.x, y = chart.scales.y, pen = chart.ctx;
-            for (const line of options.at || []) {
+            for (const [i, line] of (options.at || []).entries()) {
                 const at = x.getPixelForValue(line.position);
                 if (!(at >= x.left - 1 && at <= x.right + 1)) { continue; }
                 pen.save();
@@ -108,7 +109,7 @@ const draw = (() => {
                 pen.stroke();
                 pen.font = "11px sans-serif";
                 pen.textAlign = at > (x.left + x.right) / 2 ? "right" : "left";
-                pen.fillText(line.label, at + (pen.textAlign === "right" ? -4 : 4), y.top + 10);
+                pen.fillText(line.label, at + (pen.textAlign === "right" ? -4 : 4), y.top + 10 + 12 * i);
                 pen.restore();
             }
         },
@@ -117,7 +118,7 @@ const draw = (() => {
     function options(x, y, at, legend) {
         const axis = title => ({
             title: {display: Boolean(title), text: title, color: colour("quiet")},
-            ticks: {color: colour("quiet"), maxTicksLimit: 7, maxRotation: 0}, grid: {color: colour("line")},
+            ticks: {color: colour("quiet"), maxTicksLimit: 6, autoSkipPadding: 12, maxRotation: 0}, grid: {color: colour("line")},
         });
         return {
             animation: false, responsive: true, maintainAspectRatio: false, normalized: true,

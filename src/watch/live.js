@@ -44,7 +44,7 @@ function watchLive(page) {
         document.title = `${status.name} — Sluice`;
         $("state").className = status.ready ? "" : "bad";
         $("state").textContent = (status.ready ? "ready" : "not ready") + ` · up ${span(status.process.uptime_s)} · ${draw.bytes(status.process.resident_bytes)} · `
-            + `${number(status.n_producers)} producers · lag ${number(Math.max(0, ...status.groups.map(group => group.lag)))}`
+            + `producers ${number(status.n_producers)} · lag ${number(Math.max(0, ...status.groups.map(group => group.lag)))}`
             + (holds ? ` · ${holds} alert${holds > 1 ? "s" : ""}` : "");
         $("made").textContent = `Sluice ${status.version}, configuration ${status.config_hash}`;
         page.noteFlow(status.total);

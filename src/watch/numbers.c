@@ -163,6 +163,45 @@ static void put_process(sl_object *object, const sl_pages *pages)
     sl_object_close(object, '}');
 }
 
+static sluice_span group_name(const sl_snapshot *snapshot, uint32_t i_group)
+{
+    const sl_group_count *group = &snapshot->group[i_group];
+    return (sluice_span){group->name, group->name_size};
+}
+
+/* How unequally groups are dropped; null without fairness.group_by. */
+static void put_fairness(sl_object *object, const sl_view *view)
+{
+    const sl_snapshot *snapshot = view->snapshot;
+    const sluice_fairness *fairness = &snapshot->fairness;
+    const sluice_config *config = view->options.config;
+    if (config->fairness.group_by[0] == '\0') {
+        sl_object_json(object, "fairness", (sluice_span){0});
+        return;
+    }
+    sl_object_open(object, "fairness", '{');
+    sl_object_text(object, "group_by", config->fairness.group_by);
+    sl_object_number(object, "max_ratio", config->fairness.max_ratio);
+    sl_object_number(object, "ratio", fairness->ratio);
+    sl_object_bool(object, "unfair", fairness->unfair);
+    bool compared = !isnan(fairness->ratio) && fairness->i_high < snapshot->n_groups &&
+                    fairness->i_low < snapshot->n_groups;
+    sl_object_span(object, "high",
+                   compared ? group_name(snapshot, fairness->i_high) : (sluice_span){0});
+    sl_object_span(object, "low",
+                   compared ? group_name(snapshot, fairness->i_low) : (sluice_span){0});
+    sl_object_open(object, "groups", '[');
+    for (uint32_t i = 0; i < snapshot->n_groups; i++) {
+        sl_object_open(object, NULL, '{');
+        sl_object_span(object, "group", group_name(snapshot, i));
+        sl_object_count(object, "received", snapshot->group[i].received);
+        sl_object_count(object, "dropped", snapshot->group[i].dropped);
+        sl_object_close(object, '}');
+    }
+    sl_object_close(object, ']');
+    sl_object_close(object, '}');
+}
+
 sluice_status sl_pages_status(const sl_pages *pages, bool ready, sluice_bytes *out)
 {
     const sl_view *view = pages->view;
@@ -183,6 +222,7 @@ sluice_status sl_pages_status(const sl_pages *pages, bool ready, sluice_bytes *o
     put_methods(&object, &view->snapshot->tallies);
     put_producers(&object, view);
     put_groups(&object, view);
+    put_fairness(&object, view);
     put_encoders(&object, view->snapshot);
     put_process(&object, pages);
     sl_object_close(&object, '}');

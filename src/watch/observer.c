@@ -165,6 +165,25 @@ static void copy_sources(sl_snapshot *snapshot, const sluice_portfolio *portfoli
     snapshot->n_alerts = sluice_portfolio_alerts(portfolio, snapshot->alert);
 }
 
+static void copy_groups(sl_snapshot *snapshot, const sluice_engine *engine)
+{
+    uint32_t n = sluice_engine_n_groups(engine);
+    snapshot->n_groups = n < 1 + SLUICE_LIMIT_GROUPS ? n : 1 + SLUICE_LIMIT_GROUPS;
+    snapshot->fairness = sluice_engine_fairness(engine);
+    for (uint32_t i = 0; i < snapshot->n_groups; i++) {
+        sluice_group_counts counts = sluice_engine_group(engine, i);
+        sl_group_count *group = &snapshot->group[i];
+        bool fits = counts.group.size <= sizeof group->name;
+        *group =
+            (sl_group_count){.name_size = (uint32_t)(fits ? counts.group.size : sizeof group->name),
+                             .received = counts.received,
+                             .dropped = counts.dropped};
+        if (group->name_size > 0) {
+            memcpy(group->name, counts.group.data, group->name_size);
+        }
+    }
+}
+
 static void copy_engine(sl_observer *observer, sl_snapshot *snapshot, const sluice_engine *engine)
 {
     const sluice_portfolio *portfolio = sluice_engine_portfolio(engine);
@@ -172,6 +191,7 @@ static void copy_engine(sl_observer *observer, sl_snapshot *snapshot, const slui
     snapshot->oldest_row = sluice_engine_oldest_row(engine);
     snapshot->n_encoders = sluice_engine_encoders(engine, snapshot->encoder);
     copy_sources(snapshot, portfolio);
+    copy_groups(snapshot, engine);
     sl_bytes_clear(&snapshot->portfolio);
     if (observer->saved_offset != snapshot->next_offset &&
         snapshot->at_us - observer->saved_us >= PORTFOLIO_US &&

@@ -90,7 +90,7 @@
         {title: "Rare", value: of => of.rare_share, format: share},
         {title: "Cost / kept", value: of => of.cost_per_kept, format: number},
         {title: "Mean toward", value: of => toward(of) ? toward(of).mean : null, format: number,
-            more: of => toward(of) && toward(of).low !== null ? ` [${number(toward(of).low)}, ${number(toward(of).high)}]` : null},
+            more: of => toward(of) && toward(of).low !== null ? `${number(toward(of).low)} … ${number(toward(of).high)}` : null},
         {title: "Self, summed", value: of => of.self, format: number},
         {title: "Trend", spark: true},
     ];
@@ -131,7 +131,7 @@
         if (column.text) { return named(of.source); }
         const value = column.value(of), before = old ? column.value(old) : null;
         return [element("span", null, column.format(value), delta(value, before, column.format),
-            column.more && column.more(of) ? element("span", {class: "delta"}, column.more(of)) : null), "number"];
+            column.more && column.more(of) ? element("span", {class: "delta interval"}, column.more(of)) : null), "number"];
     }
 
     function showSources() {
@@ -157,7 +157,7 @@
         const {advice, alerts} = seen.portfolio;
         fill($("advice-list"), advice.length ? advice.map(one => element("li", null, element("strong", null, one.advice), " ",
             element("b", {class: "name"}, name(one.source)), element("p", {class: "text", dir: "auto"}, one.because),
-            element("span", {class: "quiet"}, `confidence ${share(one.confidence)}`))) : [element("li", null, "Nothing yet that the samples seen can carry.")]);
+            element("span", {class: "quiet"}, `confidence ${one.confidence > 0.999 ? "> 99.9 %" : share(one.confidence)}`))) : [element("li", null, "Nothing yet that the samples seen can carry.")]);
         fill($("alerts"), alerts.length ? alerts.map(one => row(one.cleared === null ? element("span", {class: "drop"}, "now") : "cleared", one.kind,
             named(one.source), [number(one.value), "number"], [number(one.usual), "number"], [number(one.offset), "number"], draw.time(one.at_us)))
             : [none(7, "nothing is strange")]);
@@ -214,9 +214,10 @@
         return own[high] > own[low] ? from + (to - from) * (value - own[low]) / (own[high] - own[low]) : to;
     }
 
+    // Of duplicates that are not equal: those are all at 1.
     function similarityBins() {
         const bins = new Array(50).fill(0);
-        for (const method of seen.status ? seen.status.duplicates : []) { method.similarity.forEach((n, i) => { bins[i] += n; }); }
+        for (const method of seen.status.duplicates.filter(method => method.method !== "exact")) { method.similarity.forEach((n, i) => { bins[i] += n; }); }
         return bins;
     }
 
@@ -242,7 +243,7 @@
             const edges = bins.map((_, i) => (i + 1) / bins.length).slice(first);
             draw.histogram(chartBox("similarity"), bins.slice(first).map((count, i) => ({label: edges[i].toFixed(2), count})),
                 thresholdsOf("similarity").map(line => ({position: positionOf(line.value, edges), label: `${line.name} ${number(line.value)}`})),
-                `Similarity of ${number(sum(bins))} duplicates`);
+                `Similarity of ${number(sum(bins))} duplicates that are not equal`);
         }
         for (const score of scoreNames()) {
             const own = distributionOf(score);

@@ -19,7 +19,7 @@ from harness import QUICK, SLUICE, Filter, Peer, Sample, free_port, sample, sess
 JSON = "application/json; charset=utf-8"
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>&amp;\u2028\"\\ \U0001f600"
 PATHS = ["/", "/metrics", "/livez", "/readyz", "/api/v1/status", "/api/v1/portfolio", "/api/v1/duplicates",
-         "/api/v1/top", "/api/v1/alerts", "/api/v1/config"]
+         "/api/v1/top", "/api/v1/recent", "/api/v1/alerts", "/api/v1/config", "/page.css", "/page.js", "/chart.js"]
 
 
 class Watched(Filter):
@@ -132,7 +132,7 @@ def test_every_path_answers_get_and_head_alike(one, path):
         assert answer.getheader("Cache-Control") == "no-store"
         assert answer.getheader("Content-Security-Policy").startswith("default-src 'self';")
         assert "unsafe" not in answer.getheader("Content-Security-Policy")
-        assert not answer.getheader("Content-Type").startswith("text/html")
+        assert answer.getheader("Content-Type").startswith("text/html") == (path == "/")
 
 
 def test_one_connection_serves_many_requests(one):

@@ -454,7 +454,9 @@ def test_dark_and_light_follow_the_system_and_can_be_read(page, browser):
     browser.wait(lambda: browser.driver.find_elements(By.CSS_SELECTOR, "#pair-list ins"), "a difference")
     for dark in (False, True, False):
         browser.theme(dark)
-        grounds.append(browser.run("return getComputedStyle(document.body).backgroundColor + Chart.getChart('histogram-self').data.datasets[0].backgroundColor"))
+        accent = browser.run("return getComputedStyle(document.documentElement).getPropertyValue('--accent').trim()")
+        browser.wait(lambda: accent == browser.run("return Chart.getChart('histogram-self').data.datasets[0].backgroundColor"), "charts follow")
+        grounds.append(browser.run("return getComputedStyle(document.body).backgroundColor"))
         assert browser.run(CONTRAST) == [], dark
     assert grounds[0] == grounds[2] != grounds[1]
 

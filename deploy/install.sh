@@ -6,11 +6,12 @@ build=(
     gcc cmake ninja-build pkg-config
     libzmq3-dev libprotobuf-c-dev protobuf-c-compiler protobuf-compiler liblmdb-dev libxxhash-dev
     libutf8proc-dev libturbojpeg0-dev libspng-dev libwebp-dev libarchive-dev
-    libopenblas-pthread-dev liblapacke-dev libfyaml-dev liblua5.4-dev libjansson-dev libmicrohttpd-dev libzstd-dev zlib1g-dev opencc
+    libopenblas-pthread-dev liblapacke-dev libfyaml-dev liblua5.4-dev libjansson-dev libmicrohttpd-dev libzstd-dev zlib1g-dev opencc libjs-chart.js
     python3 python3-zmq python3-protobuf zstd
 )
 tests=(
     git libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 python3-pytest python3-numpy python3-pil python3-venv python3-yaml
+    chromium chromium-driver python3-selenium
 )
 
 wanted=("${build[@]}")

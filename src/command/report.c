@@ -1,7 +1,8 @@
-/* report.c - what each source of a stream is worth: the portfolio as JSON, and the list of samples
- * to label first.
+/* report.c - what each source of a stream is worth: the portfolio as a page or JSON, and the list
+ * of samples to label first.
  *
- *   state or verdicts --> portfolio --+--> --json
+ *   state or verdicts --> portfolio --+--> -o FILE.html
+ *                                     +--> --json
  *                                     +--> --labels FILE.csv | FILE.jsonl */
 #include "command/command.h"
 #include "command/portfolio_source.h"
@@ -9,6 +10,9 @@
 #include "bytes.h"
 #include "record_json.h"
 #include "record_portfolio.h"
+#include "sluice/version.h"
+#include "watch/object.h"
+#include "watch/page.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,7 +22,8 @@
 #define DEFAULT_STATE "./sluice-state"
 
 static const char usage[] =
-    "usage: sluice report [--state DIR | --verdicts FILE] [--samples N] [--json] [--labels FILE]\n"
+    "usage: sluice report [--state DIR | --verdicts FILE] [--samples N] [-o FILE.html] [--json]\n"
+    "                     [--labels FILE]\n"
     "\n"
     "Says what each source is worth: counts, repeats, scores, cost, trend, alerts, advice.\n"
     "  --state DIR      of a filter, which may be running (" DEFAULT_STATE ")\n"
@@ -27,12 +32,13 @@ static const char usage[] =
     "no\n"
     "                   cost and no time\n"
     "  --samples N      of the last N samples, beside the N before them\n"
+    "  -o FILE.html     a page with everything in it, to be opened anywhere or mailed\n"
     "  --json           the whole portfolio\n"
     "  --labels FILE    what to label first, best first: .csv or .jsonl\n";
 
 typedef struct report_options {
     sl_portfolio_source source;
-    const char *labels;
+    const char *page, *labels;
     bool json;
 } report_options;
 
@@ -162,6 +168,44 @@ static sluice_status print_json(const sluice_portfolio *now, const sluice_portfo
     return status;
 }
 
+/* --- the page --- */
+
+static sluice_status put_title(const report_options *options, sluice_bytes *out)
+{
+    const sl_portfolio_source *source = &options->source;
+    char made[128], period[128] = "from the beginning";
+    const char *from = source->state != NULL ? source->state : source->verdicts;
+    if (source->samples > 0) {
+        snprintf(period, sizeof period, "the last %" PRIu64 " samples", source->samples);
+    }
+    snprintf(made, sizeof made, "Sluice %s", sluice_version());
+    sl_object object = sl_object_of(out);
+    object.comma = true;
+    sl_object_text(&object, "name", from);
+    sl_object_text(&object, "period", period);
+    sl_object_text(&object, "made", made);
+    return object.status;
+}
+
+static sluice_status write_page(const report_options *options, const sluice_portfolio *now,
+                                const sluice_portfolio *before, sluice_message *why)
+{
+    sluice_bytes data = {0}, page = {0};
+    sluice_status status = put_report(now, before, &data);
+    if (status == SLUICE_OK) {
+        data.size -= strlen("}\n"); /* the same, and what it is of */
+        status = put_title(options, &data);
+        status = status == SLUICE_OK ? sl_json_put_text(&data, "}") : status;
+    }
+    if (status == SLUICE_OK) {
+        status = sl_page_report((sluice_span){data.data, data.size}, &page);
+    }
+    status = status == SLUICE_OK ? write_file(options->page, &page, why) : status;
+    sl_bytes_fini(&data);
+    sl_bytes_fini(&page);
+    return status;
+}
+
 /* --- the verb --- */
 
 static int parse(int argc, char **argv, report_options *options)
@@ -178,6 +222,8 @@ static int parse(int argc, char **argv, report_options *options)
             options->source.verdicts = argv[++i];
         } else if (strcmp(argv[i], "--labels") == 0 && has_value) {
             options->labels = argv[++i];
+        } else if (strcmp(argv[i], "-o") == 0 && has_value) {
+            options->page = argv[++i];
         } else if (strcmp(argv[i], "--json") == 0) {
             options->json = true;
         } else if (strcmp(argv[i], "--samples") == 0 && has_value &&
@@ -195,8 +241,8 @@ static int parse(int argc, char **argv, report_options *options)
     } else if (options->labels != NULL && !ends_with(options->labels, ".csv") &&
                !ends_with(options->labels, ".jsonl")) {
         fault = "--labels: a name that ends in .csv or .jsonl";
-    } else if (!options->json && options->labels == NULL) {
-        fault = "--json or --labels FILE: what to write";
+    } else if (!options->json && options->labels == NULL && options->page == NULL) {
+        fault = "-o FILE.html, --json or --labels FILE: what to write";
     }
     if (fault != NULL) {
         fprintf(stderr, "sluice report: %s\n%s", fault, usage);
@@ -221,6 +267,9 @@ int sl_command_report(int argc, char **argv)
     sluice_status status = sl_portfolio_read(&options.source, &now, &before, &why);
     if (status == SLUICE_OK && options.labels != NULL) {
         status = write_labels(now, options.labels, &why);
+    }
+    if (status == SLUICE_OK && options.page != NULL) {
+        status = write_page(&options, now, before, &why);
     }
     if (status == SLUICE_OK && options.json) {
         status = print_json(now, before);

@@ -10,6 +10,7 @@
 #include "watch/api.h"
 #include "bytes.h"
 #include "watch/metrics.h"
+#include "watch/page.h"
 #include "watch/pages.h"
 #include "watch/recent.h"
 
@@ -238,6 +239,13 @@ static void answer_top(sl_api *api, const sl_request *request, sl_answer *answer
     answer_json(api, answer, status);
 }
 
+static void answer_recent(sl_api *api, const sl_request *request, sl_answer *answer)
+{
+    (void)request;
+    sl_pages pages = pages_of(api);
+    answer_json(api, answer, sl_pages_recent(&pages, &api->scratch));
+}
+
 /* --- the tap --- */
 
 static uint32_t decision_bit(const char *word)
@@ -351,19 +359,18 @@ static void answer_thumbnail(sl_api *api, const sl_request *request, sl_answer *
     answer_body(answer, 200, "image/png");
 }
 
-static void answer_home(sl_api *api, const sl_request *request, sl_answer *answer)
+static void answer_page(sl_api *api, const sl_request *request, sl_answer *answer)
 {
     (void)api;
-    (void)request;
-    static const char text[] = "Sluice\n\n/metrics\n/livez\n/readyz\n/api/v1/status\n"
-                               "/api/v1/portfolio\n/api/v1/duplicates?n=20\n"
-                               "/api/v1/top?by=self&n=20\n/api/v1/alerts\n/api/v1/config\n"
-                               "/api/v1/explain/ID\n/api/v1/tap?decision=drop\n";
-    if (sl_bytes_append(&answer->body, text, sizeof text - 1) != SLUICE_OK) {
+    sluice_span file = {0};
+    const char *type = NULL;
+    if (!sl_page_file(request->path, &file, &type)) {
+        sl_api_refuse(answer, 404, "nothing is here");
+    } else if (sl_bytes_append(&answer->body, file.data, file.size) != SLUICE_OK) {
         sl_api_refuse(answer, 500, "no memory");
-        return;
+    } else {
+        answer_body(answer, 200, type);
     }
-    answer_body(answer, 200, "text/plain; charset=utf-8");
 }
 
 /* --- the table of paths --- */
@@ -375,7 +382,13 @@ static const struct route {
     bool looks;  /* needs the numbers of this moment */
     void (*answer)(sl_api *api, const sl_request *request, sl_answer *answer);
 } routes[] = {
-    {"/", false, false, false, answer_home},
+    {"/", false, false, false, answer_page},
+    {"/icon.svg", false, false, false, answer_page},
+    {"/page.css", false, false, false, answer_page},
+    {"/chart.js", false, false, false, answer_page},
+    {"/draw.js", false, false, false, answer_page},
+    {"/live.js", false, false, false, answer_page},
+    {"/page.js", false, false, false, answer_page},
     {"/metrics", false, false, true, answer_metrics},
     {"/livez", false, true, false, answer_alive},
     {"/readyz", false, true, true, answer_ready},
@@ -383,6 +396,7 @@ static const struct route {
     {"/api/v1/portfolio", false, false, true, answer_portfolio},
     {"/api/v1/duplicates", false, false, true, answer_duplicates},
     {"/api/v1/top", false, false, true, answer_top},
+    {"/api/v1/recent", false, false, false, answer_recent},
     {"/api/v1/alerts", false, false, true, answer_alerts},
     {"/api/v1/config", false, false, true, answer_config},
     {"/api/v1/tap", false, false, false, answer_tap},
@@ -421,7 +435,8 @@ static bool may_ask(sl_api *api, const sl_request *request, const struct route *
         return false;
     }
     if (route == NULL) {
-        sl_api_refuse(answer, 404, "nothing is here; / lists what there is");
+        sl_api_refuse(answer, 404,
+                      "nothing is here; deploy/docs/operations.md lists what there is");
         return false;
     }
     if (!request->reads) {

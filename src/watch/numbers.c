@@ -5,6 +5,8 @@
 #include "watch/pages.h"
 #include "bytes.h"
 #include "counters.h"
+#include "duplicate/image.h"
+#include "features/features.h"
 #include "record_json.h"
 #include "record_portfolio.h"
 #include "sluice/version.h"
@@ -108,26 +110,6 @@ static void put_methods(sl_object *object, const sl_snapshot *snapshot)
     sl_object_close(object, ']');
 }
 
-static void put_fairness(sl_object *object, const sl_view *view)
-{
-    const sl_snapshot *snapshot = view->snapshot;
-    sl_object_open(object, "fairness", '{');
-    sl_object_text(object, "group_by", view->config.fairness.group_by);
-    sl_object_number(object, "ratio", snapshot->n_groups > 0 ? snapshot->fairness.ratio : NAN);
-    sl_object_bool(object, "unfair", snapshot->n_groups > 0 && snapshot->fairness.unfair);
-    sl_object_open(object, "groups", '[');
-    for (uint32_t i = 0; i < snapshot->n_groups; i++) {
-        const sl_group_count *group = &snapshot->group[i];
-        sl_object_open(object, NULL, '{');
-        sl_object_span(object, "value", (sluice_span){group->name, group->name_size});
-        sl_object_count(object, "received", group->received);
-        sl_object_count(object, "dropped", group->dropped);
-        sl_object_close(object, '}');
-    }
-    sl_object_close(object, ']');
-    sl_object_close(object, '}');
-}
-
 static void put_reloads(sl_object *object, const sl_view *view)
 {
     put_hash(object, "policy_hash", view->policy_hash);
@@ -204,6 +186,45 @@ static void put_process(sl_object *object, const sl_pages *pages)
     sl_object_close(object, '}');
 }
 
+static sluice_span group_name(const sl_snapshot *snapshot, uint32_t i_group)
+{
+    const sl_group_count *group = &snapshot->group[i_group];
+    return (sluice_span){group->name, group->name_size};
+}
+
+/* How unequally groups are dropped; null without fairness.group_by. */
+static void put_fairness(sl_object *object, const sl_view *view)
+{
+    const sl_snapshot *snapshot = view->snapshot;
+    const sluice_fairness *fairness = &snapshot->fairness;
+    const sluice_config *config = &view->config; /* the one in force */
+    if (config->fairness.group_by[0] == '\0') {
+        sl_object_json(object, "fairness", (sluice_span){0});
+        return;
+    }
+    sl_object_open(object, "fairness", '{');
+    sl_object_text(object, "group_by", config->fairness.group_by);
+    sl_object_number(object, "max_ratio", config->fairness.max_ratio);
+    sl_object_number(object, "ratio", fairness->ratio);
+    sl_object_bool(object, "unfair", fairness->unfair);
+    bool compared = !isnan(fairness->ratio) && fairness->i_high < snapshot->n_groups &&
+                    fairness->i_low < snapshot->n_groups;
+    sl_object_span(object, "high",
+                   compared ? group_name(snapshot, fairness->i_high) : (sluice_span){0});
+    sl_object_span(object, "low",
+                   compared ? group_name(snapshot, fairness->i_low) : (sluice_span){0});
+    sl_object_open(object, "groups", '[');
+    for (uint32_t i = 0; i < snapshot->n_groups; i++) {
+        sl_object_open(object, NULL, '{');
+        sl_object_span(object, "group", group_name(snapshot, i));
+        sl_object_count(object, "received", snapshot->group[i].received);
+        sl_object_count(object, "dropped", snapshot->group[i].dropped);
+        sl_object_close(object, '}');
+    }
+    sl_object_close(object, ']');
+    sl_object_close(object, '}');
+}
+
 sluice_status sl_pages_status(const sl_pages *pages, bool ready, sluice_bytes *out)
 {
     const sl_view *view = pages->view;
@@ -223,10 +244,10 @@ sluice_status sl_pages_status(const sl_pages *pages, bool ready, sluice_bytes *o
     put_log(&object, view);
     put_verdicts(&object, &view->snapshot->tallies);
     put_methods(&object, view->snapshot);
-    put_fairness(&object, view);
     sl_object_count(&object, "alerts_raised", view->snapshot->n_raised);
     put_producers(&object, view);
     put_groups(&object, view);
+    put_fairness(&object, view);
     put_encoders(&object, view->snapshot);
     put_process(&object, pages);
     sl_object_close(&object, '}');
@@ -237,6 +258,50 @@ sluice_status sl_pages_portfolio(const sl_pages *pages, sluice_bytes *out)
 {
     const sluice_portfolio *portfolio = sl_view_portfolio(pages->view);
     return portfolio != NULL ? sl_record_portfolio_json(portfolio, out) : SLUICE_E_NOMEM;
+}
+
+static double number_of(const sl_recent_row *row, uint32_t column)
+{
+    const float of[] = {row->similarity, row->loss, row->self, row->leverage, row->source_shift};
+    uint32_t i_reference = column - SL_RECENT_COLUMNS;
+    return column < SL_RECENT_COLUMNS    ? (double)of[column]
+           : i_reference < row->n_toward ? (double)row->toward[i_reference]
+                                         : (double)NAN;
+}
+
+sluice_status sl_pages_recent(const sl_pages *pages, sluice_bytes *out)
+{
+    static const char *const names[SL_RECENT_COLUMNS] = {"similarity", "loss", "self", "leverage",
+                                                         "source_shift"};
+    const sluice_influence_config *influence = &pages->view->options.config->influence;
+    uint32_t n = sl_recent_n(pages->recent);
+    sl_object object = sl_object_of(out);
+    sl_object_open(&object, NULL, '{');
+    sl_object_open(&object, "offset", '[');
+    for (uint32_t i = 0; i < n; i++) {
+        sl_object_count(&object, NULL, sl_recent_row_at(pages->recent, i)->offset);
+    }
+    sl_object_close(&object, ']');
+    sl_object_open(&object, "decision", '[');
+    for (uint32_t i = 0; i < n; i++) {
+        sluice_decision decision = sl_recent_row_at(pages->recent, i)->decision;
+        sl_object_text(&object, NULL, sl_record_decision_name(decision));
+    }
+    sl_object_close(&object, ']');
+    for (uint32_t column = 0; column < SL_RECENT_COLUMNS + influence->n_references; column++) {
+        char name[16 + SLUICE_LIMIT_STRING_BYTES];
+        uint32_t i_reference = column - SL_RECENT_COLUMNS;
+        snprintf(name, sizeof name, "%s%s", column < SL_RECENT_COLUMNS ? "" : "toward.",
+                 column < SL_RECENT_COLUMNS ? names[column]
+                                            : influence->reference[i_reference].name);
+        sl_object_open(&object, name, '[');
+        for (uint32_t i = 0; i < n; i++) {
+            sl_object_number(&object, NULL, number_of(sl_recent_row_at(pages->recent, i), column));
+        }
+        sl_object_close(&object, ']');
+    }
+    sl_object_close(&object, '}');
+    return object.status;
 }
 
 static void put_source(sl_object *object, const sl_snapshot *snapshot, uint32_t i_source)
@@ -278,6 +343,45 @@ static void hide(char value[SLUICE_LIMIT_STRING_BYTES])
     }
 }
 
+/* From which similarity a sample is a duplicate; under `auto` texts have one of several. */
+static void put_thresholds(sl_object *object, const sluice_config *config)
+{
+    bool by_sample = config->duplicate.text_profile == SLUICE_PROFILE_AUTO;
+    double shown[SLUICE_N_PROFILES];
+    uint32_t n_shown = 0;
+    sl_object_open(object, "thresholds", '{');
+    sl_object_open(object, "text", '[');
+    for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
+        sluice_profile profile = by_sample ? (sluice_profile)i : config->duplicate.text_profile;
+        double threshold = sl_text_settings_of(config, profile).threshold;
+        bool is_new = true;
+        for (uint32_t j = 0; j < n_shown; j++) {
+            is_new = is_new && shown[j] != threshold;
+        }
+        if (is_new) {
+            shown[n_shown++] = threshold;
+            sl_object_number(object, NULL, threshold);
+        }
+    }
+    sl_object_close(object, ']');
+    sl_object_number(object, "image", sl_image_threshold(config));
+    sl_object_close(object, '}');
+}
+
+static void put_rules(sl_object *object, const sluice_config *config)
+{
+    sl_object_open(object, "rules", '[');
+    for (uint32_t i = 0; i < config->policy.n_rules; i++) {
+        const sluice_rule *rule = &config->policy.rule[i];
+        sl_object_open(object, NULL, '{');
+        sl_object_text(object, "when", rule->when);
+        sl_object_text(object, "do", sl_record_decision_name(rule->decision));
+        sl_object_text(object, "reason", rule->reason);
+        sl_object_close(object, '}');
+    }
+    sl_object_close(object, ']');
+}
+
 /* Where keys lie is nobody's business who only looks. */
 sluice_status sl_pages_config(const sl_pages *pages, sluice_bytes *out)
 {
@@ -291,6 +395,8 @@ sluice_status sl_pages_config(const sl_pages *pages, sluice_bytes *out)
         sl_object object = sl_object_of(out);
         sl_object_open(&object, NULL, '{');
         put_hash(&object, "hash", pages->view->config_hash);
+        put_thresholds(&object, &config);
+        put_rules(&object, &config);
         sl_object_span(&object, "yaml", (sluice_span){yaml.data, yaml.size});
         sl_object_close(&object, '}');
         status = object.status;

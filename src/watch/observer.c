@@ -168,15 +168,20 @@ static void copy_sources(sl_snapshot *snapshot, const sluice_portfolio *portfoli
 
 static void copy_groups(sl_snapshot *snapshot, const sluice_engine *engine)
 {
+    uint32_t n = sluice_engine_n_groups(engine);
+    snapshot->n_groups = n < 1 + SLUICE_LIMIT_GROUPS ? n : 1 + SLUICE_LIMIT_GROUPS;
     snapshot->fairness = sluice_engine_fairness(engine);
-    snapshot->n_groups = sluice_engine_n_groups(engine);
     for (uint32_t i = 0; i < snapshot->n_groups; i++) {
         sluice_group_counts counts = sluice_engine_group(engine, i);
         sl_group_count *group = &snapshot->group[i];
-        group->received = counts.received;
-        group->dropped = counts.dropped;
-        group->name_size = (uint32_t)counts.group.size;
-        memcpy(group->name, counts.group.data, counts.group.size); /* never empty */
+        bool fits = counts.group.size <= sizeof group->name;
+        *group =
+            (sl_group_count){.name_size = (uint32_t)(fits ? counts.group.size : sizeof group->name),
+                             .received = counts.received,
+                             .dropped = counts.dropped};
+        if (group->name_size > 0) {
+            memcpy(group->name, counts.group.data, group->name_size);
+        }
     }
 }
 

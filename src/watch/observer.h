@@ -48,7 +48,7 @@ typedef struct sl_source_count {
     uint64_t kept, flagged, dropped, duplicates; /* since the state began */
 } sl_source_count;
 
-typedef struct sl_group_count {
+typedef struct sl_group_count { /* of fairness.group_by */
     uint32_t name_size;
     uint8_t name[SLUICE_LIMIT_SOURCE_BYTES];
     uint64_t received, dropped;
@@ -58,15 +58,14 @@ typedef struct sl_snapshot {
     int64_t at_us; /* CLOCK_MONOTONIC */
     uint64_t next_offset, oldest_row;
     sl_tallies tallies;
-    uint32_t n_sources, n_encoders, n_alerts;
+    uint32_t n_sources, n_encoders, n_alerts, n_groups;
     sl_source_count source[1 + SLUICE_LIMIT_SOURCES];
+    sl_group_count group[1 + SLUICE_LIMIT_GROUPS];
+    sluice_fairness fairness; /* ratio NAN: nothing to compare */
     sluice_encoder_state encoder[SLUICE_LIMIT_ENCODERS];
     sluice_alert alert[SLUICE_LIMIT_ALERTS]; /* newest first */
     uint64_t n_raised;                       /* alerts ever  */
     sluice_counters counters;
-    sluice_fairness fairness;
-    uint32_t n_groups; /* of fairness.group_by; 0 without it */
-    sl_group_count group[SLUICE_LIMIT_GROUPS + 1];
     sluice_bytes portfolio; /* as saved at next_offset; empty: not this time, it has been lately */
 } sl_snapshot;
 

@@ -32,6 +32,9 @@ SLUICE_MUST_USE sluice_status sl_pages_duplicates(const sl_pages *pages, uint32_
 SLUICE_MUST_USE sluice_status sl_pages_top(const sl_pages *pages, const char *by, bool ascending,
                                            uint32_t n, sluice_bytes *out);
 
+/* The numbers of the recent window, newest first, as columns; what has no value is null. */
+SLUICE_MUST_USE sluice_status sl_pages_recent(const sl_pages *pages, sluice_bytes *out);
+
 /* As sl_search_write, for the one sample at `offset`. AGAIN: it is not there, or not of this id. */
 SLUICE_MUST_USE sluice_status sl_pages_explain(const sl_pages *pages, const char *id,
                                                uint64_t offset, sluice_bytes *out);

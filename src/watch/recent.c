@@ -80,6 +80,9 @@ static void keep_row(sl_recent *recent, const sluice_sample *sample)
     *row = (sl_recent_row){.offset = sample->offset,
                            .decision = sample->verdict.decision,
                            .method = sample->match.method,
+                           .similarity = sample->match.method != SLUICE_METHOD_NONE
+                                             ? (float)sample->match.similarity
+                                             : NAN,
                            .self = scored ? scores->self : NAN,
                            .leverage = scored ? scores->leverage : NAN,
                            .source_shift = scored ? scores->source_shift : NAN,

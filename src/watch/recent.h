@@ -6,12 +6,14 @@
 #include "watch/observer.h"
 #include "watch/tap.h"
 
-#define SL_RECENT_MAX 2048 /* verdicts that are remembered */
+#define SL_RECENT_MAX     2048 /* verdicts that are remembered */
+#define SL_RECENT_COLUMNS 5    /* numbers of one beside toward */
 
 typedef struct sl_recent_row {
     uint64_t offset;
     sluice_decision decision;
     sluice_method method;
+    float similarity; /* NAN: no duplicate */
     float self, leverage, source_shift, loss;
     uint32_t n_toward;
     float toward[SLUICE_LIMIT_REFERENCES];

@@ -20,7 +20,7 @@ from policy_test import Reloaded
 JSON = "application/json; charset=utf-8"
 HOSTILE = "</script><script>alert('x')</script><img src=x onerror=alert(1)>&amp;\u2028\"\\ \U0001f600"
 PATHS = ["/", "/metrics", "/livez", "/readyz", "/api/v1/status", "/api/v1/portfolio", "/api/v1/duplicates",
-         "/api/v1/top", "/api/v1/alerts", "/api/v1/config"]
+         "/api/v1/top", "/api/v1/recent", "/api/v1/alerts", "/api/v1/config", "/page.css", "/page.js", "/chart.js"]
 
 
 class Watched(Filter):
@@ -133,7 +133,7 @@ def test_every_path_answers_get_and_head_alike(one, path):
         assert answer.getheader("Cache-Control") == "no-store"
         assert answer.getheader("Content-Security-Policy").startswith("default-src 'self';")
         assert "unsafe" not in answer.getheader("Content-Security-Policy")
-        assert not answer.getheader("Content-Type").startswith("text/html")
+        assert answer.getheader("Content-Type").startswith("text/html") == (path == "/")
 
 
 def test_one_connection_serves_many_requests(one):
@@ -657,7 +657,7 @@ def test_fairness_is_shown_with_its_groups(tmp_path):
         status = filter_.wait_for("/api/v1/status", lambda status: len(status["fairness"]["groups"]) == 4)
         fairness = status["fairness"]
         assert fairness["group_by"] == "attributes.region" and fairness["unfair"] is True and fairness["ratio"] > 100
-        assert {group["value"]: (group["received"], group["dropped"]) for group in fairness["groups"]} == {
+        assert {group["group"]: (group["received"], group["dropped"]) for group in fairness["groups"]} == {
             'no"rth': (100, 0), "south": (100, 99), "(other)": (3, 0), "(none)": (1, 0)}
         values = filter_.metrics()
         assert values["sluice_fairness_unfair", ()] == 1

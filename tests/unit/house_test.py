@@ -85,7 +85,7 @@ def allowed(unit, included):
             return included in ("spool", "wire", "decode")
         if (unit, included) == ("wire", "decode"):  # one bounded unpack for samples and sessions
             return True
-        if unit == "watch" and included in ("spool", "decode", "features"):  # it reads the log
+        if unit == "watch" and included in ("spool", "decode", "duplicate", "features"):  # it reads the log
             return True
         return unit in ("ingest", "egress") and included in ("wire", "spool")
     return layer_of(included) < layer_of(unit) or {unit, included} <= {"pipeline", "store"} or included == "command"

@@ -1,0 +1,255 @@
+// live.js - what only a running filter can show: flow, live tap, pairs, single samples, rules.
+"use strict";
+
+function watchLive(page) {
+    const {$, element, fill, number, row, none} = draw;
+    const {seen, decision, name, choices} = page;
+    const STATUS_MS = 1000, PORTFOLIO_MS = 2000, SAMPLES_MS = 10000, TAP_MS = 400, PAIRS = 20, TOP = 10;
+    let answeredAt = performance.now();
+
+    async function get(path) {
+        const answer = await fetch(path, {signal: AbortSignal.timeout(15000), headers: {Accept: "application/json"}});
+        if (!answer.ok) { throw new Error(`${path}: ${answer.status}`); }
+        return answer.json();
+    }
+
+    // Asks again and again; a filter that answers slowly is asked less often.
+    function poll(every, ask) {
+        const turn = async () => {
+            const began = performance.now();
+            try {
+                if (!document.hidden) {
+                    await ask();
+                    answeredAt = performance.now();
+                }
+            } catch (fault) {
+                showFault(fault);
+            }
+            setTimeout(turn, Math.max(every, 5 * (performance.now() - began)));
+        };
+        return turn();
+    }
+
+    function showFault(fault) {
+        $("state").className = "bad";
+        $("state").textContent = `no answer for ${number(Math.round((performance.now() - answeredAt) / 1000))} s (${fault.message})`;
+    }
+
+    // --- status ---
+
+    async function askStatus() {
+        const status = seen.status = await get("/api/v1/status");
+        const holds = seen.portfolio ? seen.portfolio.alerts.filter(alert => alert.cleared === null).length : 0;
+        $("name").textContent = status.name;
+        document.title = `${status.name} — Sluice`;
+        $("state").className = status.ready ? "" : "bad";
+        $("state").textContent = (status.ready ? "ready" : "not ready") + ` · up ${span(status.process.uptime_s)} · ${draw.bytes(status.process.resident_bytes)} · `
+            + `producers ${number(status.n_producers)} · lag ${number(Math.max(0, ...status.groups.map(group => group.lag)))}`
+            + (holds ? ` · ${holds} alert${holds > 1 ? "s" : ""}` : "");
+        $("made").textContent = `Sluice ${status.version}, configuration ${status.config_hash}`;
+        page.noteFlow(status.total);
+        page.showTotals();
+        page.showReasons();
+        page.showGroups();
+    }
+
+    function span(seconds) {
+        return seconds < 120 ? `${Math.round(seconds)} s` : seconds < 7200 ? `${Math.round(seconds / 60)} min`
+            : seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
+    }
+
+    async function askPortfolio() {
+        seen.portfolio = await get("/api/v1/portfolio");
+        page.showPortfolio();
+        chooseTops();
+    }
+
+    // --- the tap ---
+
+    const tap = {source: null, waiting: [], shown: [], missed: 0, paused: false};
+
+    function openTap() {
+        closeTap();
+        if (tap.paused || document.hidden) { return; }
+        const query = new URLSearchParams();
+        if ($("tap-decision").value) { query.set("decision", $("tap-decision").value); }
+        if ($("tap-source").value) { query.set("source", $("tap-source").value); }
+        tap.source = new EventSource("/api/v1/tap?" + query);
+        tap.source.onmessage = event => {
+            tap.waiting.push(event.data);
+            if (tap.waiting.length > page.TAP_SHOWN) {
+                tap.waiting.shift();
+                tap.missed++;
+            }
+        };
+        tap.source.addEventListener("gap", event => {
+            const gap = JSON.parse(event.data);
+            tap.missed += gap.lost + gap.skipped;
+        });
+        tap.source.onerror = () => {
+            if (tap.source && tap.source.readyState === EventSource.CLOSED) {
+                $("tap-state").textContent = "not connected; trying again";
+                closeTap();
+                setTimeout(openTap, 5000);
+            }
+        };
+    }
+
+    function closeTap() {
+        if (tap.source) {
+            tap.source.close();
+            tap.source = null;
+        }
+    }
+
+    function tapRow(record) {
+        const influence = record.influence, of = record.duplicate;
+        return row(decision(record.decision), [record.reasons.join(", ") || "–", "name"], [record.id, "name"], [name(record.source), "name"],
+            [of ? `${of.of} (${of.method} ${number(of.similarity)})` : "–", "name"], [number(influence && influence.self), "number"]);
+    }
+
+    function showTap() {
+        if (tap.paused) { return; }
+        if (tap.waiting.length > 0) {
+            const rows = tap.waiting.splice(0).reverse().map(text => tapRow(JSON.parse(text)));
+            tap.shown = [...rows, ...tap.shown].slice(0, page.TAP_SHOWN);
+            fill($("tap"), tap.shown);
+        } else if (tap.shown.length === 0) {
+            fill($("tap"), [none(6, "nothing has come since this page looks")]);
+        }
+        if (tap.source) { $("tap-state").textContent = tap.missed ? `${number(tap.missed)} more not shown` : "live"; }
+    }
+
+    function pauseTap() {
+        tap.paused = !tap.paused;
+        $("tap-pause").setAttribute("aria-pressed", String(tap.paused));
+        $("tap-pause").textContent = tap.paused ? "Go on" : "Pause";
+        $("tap-state").textContent = tap.paused ? "paused" : "";
+        openTap();
+    }
+
+    function filterTap() {
+        tap.shown = [];
+        tap.waiting = [];
+        tap.missed = 0;
+        fill($("tap"), []);
+        openTap();
+    }
+
+    // --- samples ---
+
+    function picture(sample) {
+        const image = element("img", {alt: `picture of ${sample.record.id}`, loading: "lazy"});
+        if (/^\/api\/v1\/thumbnail\/\d+$/.test(sample.thumbnail)) { image.src = sample.thumbnail; }
+        return image;
+    }
+
+    function who(sample) {
+        const {record} = sample;
+        return element("p", {class: "who", dir: "auto"}, decision(record.decision), ` ${record.id} · ${name(record.source)} · offset ${number(sample.offset)}`
+            + (sample.media_type ? ` · ${sample.media_type}` : "") + ` · ${draw.bytes(sample.bytes)}`);
+    }
+
+    function content(sample, body) {
+        return sample === null ? element("p", {class: "quiet"}, "no longer in the log")
+            : element("div", null, who(sample), sample.thumbnail ? picture(sample) : body(), sample.text_is_cut ? element("p", {class: "quiet"}, "… cut here") : null);
+    }
+
+    const plain = text => element("p", {class: "text", dir: "auto", tabindex: "0"}, text ?? "");
+
+    // The command that brings a dropped sample back; only for ids that can be typed.
+    function restoring(sample) {
+        if (sample === null || sample.record.decision !== "drop" || !/^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(sample.record.id) || sample.record.id.startsWith("-")) { return null; }
+        const ingest = seen.config && /^ {2}ingest: "?(tcp:\/\/[\w.:\-[\]*]+|ipc:\/\/[\w./-]+)/m.exec(seen.config.yaml);
+        const text = `sluice state restore '${sample.record.id.replaceAll("'", "'\\''")}' --offset ${sample.offset}` + (ingest ? ` --to ${ingest[1]}` : "");
+        const said = element("span", {class: "quiet", role: "status"}), copy = element("button", {type: "button"}, "Copy");
+        copy.addEventListener("click", async () => {
+            try {
+                await navigator.clipboard.writeText(text);
+                said.textContent = "copied";
+            } catch {
+                said.textContent = "cannot copy here: select the text";
+            }
+        });
+        return element("details", null, element("summary", null, "Wrongly dropped? Bring it back"), element("code", null, text), " ", copy, " ", said);
+    }
+
+    function pairBox(pair) {
+        const both = pair.sample && pair.of && !pair.sample.thumbnail && !pair.of.thumbnail;
+        const parts = both ? draw.difference(pair.of.text, pair.sample.text) : null;
+        return element("article", {class: "pair"}, element("h3", null, `${pair.method}, similarity ${number(pair.similarity)}`),
+            element("div", {class: "columns"},
+                element("div", null, element("strong", null, "Remembered"), content(pair.of, () => parts ? draw.marked(parts, "-") : plain(pair.of.text))),
+                element("div", null, element("strong", null, "Came again"), content(pair.sample, () => parts ? draw.marked(parts, "+") : plain(pair.sample.text)))),
+            restoring(pair.sample));
+    }
+
+    function showPairs() {
+        const wanted = $("pairs-method").value, pairs = seen.pairs.filter(pair => !wanted || pair.method === wanted);
+        fill($("pair-list"), pairs.length ? pairs.map(pairBox) : [element("p", {class: "quiet"}, "none")]);
+        $("pairs-state").textContent = `${number(pairs.length)} shown, ${number(seen.found)} found since the start`;
+    }
+
+    async function askPairs() {
+        const answer = await get("/api/v1/duplicates?n=" + PAIRS);
+        if (JSON.stringify(answer.pairs) !== seen.pairsText || answer.found_since_start !== seen.found) {
+            seen.pairs = answer.pairs;
+            seen.pairsText = JSON.stringify(answer.pairs);
+            seen.found = answer.found_since_start;
+            showPairs();
+        }
+    }
+
+    function chooseTops() {
+        choices($("top-by"), ["self", ...page.scoreNames().filter(score => score.startsWith("toward.")), "loss"]);
+    }
+
+    async function askTop(list, by, order) {
+        const answer = await get(`/api/v1/top?n=${TOP}&by=${encodeURIComponent(by)}&order=${order}`);
+        const text = JSON.stringify(answer.samples);
+        if ($(list).shownText !== text) {
+            $(list).shownText = text;
+            const samples = answer.samples.filter(one => one.sample !== null);
+            fill($(list), samples.length ? samples.map(one => element("li", null, element("strong", null, number(one.value)), content(one.sample, () => plain(one.sample.text))))
+                : [element("li", {class: "quiet"}, "no scored sample was looked at yet")]);
+        }
+    }
+
+    const askTops = () => Promise.all([askTop("top-list", $("top-by").value || "self", $("top-order").value), askTop("rare-list", $("rare-by").value, "desc")]);
+
+    // What somebody reads does not move away under them.
+    const isRead = id => $(id).matches(":focus-within") || ($(id).matches(":hover") && performance.now() > 5000);
+
+    async function askSamples() {
+        seen.recent = await get("/api/v1/recent");
+        page.showWhatif(false);
+        if (!isRead("pairs")) { await askPairs(); }
+        if (!isRead("top")) { await askTops(); }
+    }
+
+    // --- rules ---
+
+    async function askConfig() {
+        const config = seen.config = await get("/api/v1/config");
+        fill($("rule-list"), config.rules.length ? config.rules.map(rule => row(element("code", null, rule.when), decision(rule.do), [rule.reason || "–", "name"]))
+            : [none(3, "no rule: all is kept")]);
+        $("config").textContent = config.yaml;
+    }
+
+    // --- begin ---
+
+    const guarded = act => async () => {
+        try { await act(); } catch (fault) { showFault(fault); }
+    };
+    for (const [id, event, act] of [["tap-pause", "click", pauseTap], ["tap-decision", "change", filterTap], ["tap-source", "change", filterTap],
+        ["pairs-again", "click", guarded(askPairs)], ["pairs-method", "change", showPairs], ["top-by", "change", guarded(askTops)],
+        ["top-order", "change", guarded(askTops)], ["rare-by", "change", guarded(askTops)]]) {
+        $(id).addEventListener(event, act);
+    }
+    document.addEventListener("visibilitychange", () => document.hidden ? closeTap() : openTap());
+    setInterval(showTap, TAP_MS);
+    openTap();
+    poll(STATUS_MS, askStatus);
+    guarded(askConfig)().then(() => poll(PORTFOLIO_MS, askPortfolio)).then(() => poll(SAMPLES_MS, askSamples));
+    setInterval(guarded(askConfig), 30000); // rules are read again while the filter runs
+}

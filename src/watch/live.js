@@ -8,12 +8,12 @@ function watchLive(page) {
     let answeredAt = performance.now();
 
     async function get(path) {
-        const answer = await fetch(path, {signal: AbortSignal.timeout(15000), headers: {Accept: "application/json"}});
+        const answer = await fetch(location.origin + path, {signal: AbortSignal.timeout(15000), headers: {Accept: "application/json"}});
         if (!answer.ok) { throw new Error(`${path}: ${answer.status}`); }
         return answer.json();
     }
 
-    // Asks again and again; a filter that answers slowly is asked less often.
+    // Asks again and again; one thread answers everybody, so that a filter that takes long is asked less often.
     function poll(every, ask) {
         const turn = async () => {
             const began = performance.now();
@@ -25,7 +25,7 @@ function watchLive(page) {
             } catch (fault) {
                 showFault(fault);
             }
-            setTimeout(turn, Math.max(every, 5 * (performance.now() - began)));
+            setTimeout(turn, Math.max(every, 30 * (performance.now() - began)));
         };
         return turn();
     }
@@ -74,7 +74,7 @@ function watchLive(page) {
         const query = new URLSearchParams();
         if ($("tap-decision").value) { query.set("decision", $("tap-decision").value); }
         if ($("tap-source").value) { query.set("source", $("tap-source").value); }
-        tap.source = new EventSource("/api/v1/tap?" + query);
+        tap.source = new EventSource(location.origin + "/api/v1/tap?" + query);
         tap.source.onmessage = event => {
             tap.waiting.push(event.data);
             if (tap.waiting.length > page.TAP_SHOWN) {

@@ -3,7 +3,7 @@
 usage: python3 tests/bench/run_watched.py BUILD [FOLDER]
 
 The whole path as in run_path.py (batches of 64, no limit of the rate), in turns: nobody looks, and one tap
-of everything with /metrics and /api/v1/status asked once a second. The watchers share the two cores.
+of everything, /metrics once a second, and what an open page asks (live.js). The watchers share the two cores.
 Prints JSON; measure.py makes a row of it.
 """
 import json
@@ -18,11 +18,13 @@ import urllib.request
 import run_path
 
 ROUNDS = 7
+ASKED = {"metrics": 1, "api/v1/status": 1, "api/v1/portfolio": 2, "api/v1/recent": 10, "api/v1/duplicates?n=20": 10,
+         "api/v1/top?n=10&by=self": 10, "api/v1/top?n=10&by=leverage": 10}  # every so many seconds
 RUN = (600_000, 0, 64)
 
 
 class Watchers:
-    """One tap and two scrapes a second, until stopped."""
+    """One tap, a scrape a second and an open page, until stopped."""
 
     def __init__(self, port):
         self.port, self.ended, self.n_bytes, self.scrapes = port, False, 0, []
@@ -40,12 +42,14 @@ class Watchers:
             self.n_bytes += len(got)
 
     def scrape(self):
+        second = 0
         while not self.ended:
-            for path in ("metrics", "api/v1/status"):
+            for path in [path for path, every in ASKED.items() if second % every == 0]:
                 began = time.perf_counter()
                 urllib.request.urlopen(f"http://127.0.0.1:{self.port}/{path}", timeout=20).read()
                 self.scrapes.append((time.perf_counter() - began) * 1e3)
             time.sleep(1)
+            second += 1
 
     def stop(self):
         self.ended = True

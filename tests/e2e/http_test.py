@@ -251,6 +251,35 @@ def test_explain_equals_the_verb(one):
         assert one.json(f"{path}?offset={lines[0]['offset']}")["records"] == lines
 
 
+def test_recent_has_a_column_of_equal_length_for_every_number(one):
+    recent = one.json("/api/v1/recent")
+    assert set(recent) == {"offset", "decision", "similarity", "loss", "self", "leverage", "source_shift"}
+    assert recent["offset"] == sorted(recent["offset"], reverse=True) and len(recent["offset"]) == 5
+    assert {len(column) for column in recent.values()} == {5}
+    dropped = [value is not None for value in recent["similarity"]]
+    assert dropped == [decision == "drop" for decision in recent["decision"]] and sum(dropped) == 2
+
+
+def test_config_names_thresholds_and_rules(one):
+    config = one.json("/api/v1/config")
+    assert {"when": "duplicate", "do": "drop", "reason": "duplicate"} in config["rules"]
+    assert len(config["thresholds"]["text"]) > 3 and all(0 < value <= 1 for value in config["thresholds"]["text"])
+    assert config["thresholds"]["image"] == 0.94
+    assert one.json("/api/v1/status")["fairness"] is None
+
+
+def test_fairness_is_said_by_group(tmp_path):
+    with Watched(tmp_path, fairness="{group_by: sample.source, max_ratio: 2, min_samples: 10}") as filter_, Peer(filter_.ingest) as peer:
+        peer.hello("p")
+        peer.put_acknowledged(0, [sample(f"a{i}", f"all of these are the same text {i % 4 * 'again '}", source="a") for i in range(20)])
+        peer.put_acknowledged(20, [sample(f"b{i}", f"word{i} other{i} new{i} text{i}", source="<b>") for i in range(20)] + [sample("b", "word1 other1 new1 text1", source="<b>")])
+        fairness = filter_.wait_for("/api/v1/status", lambda status: sum(group["received"] for group in status["fairness"]["groups"]) == 41)["fairness"]
+    assert (fairness["group_by"], fairness["max_ratio"], fairness["unfair"], fairness["high"], fairness["low"]) == ("sample.source", 2, True, "a", "<b>")
+    a, b = fairness["groups"]
+    assert (a["group"], b["group"], a["received"], b["received"], b["dropped"]) == ("a", "<b>", 20, 21, 1)
+    assert fairness["ratio"] > 2 and a["dropped"] >= 15
+
+
 def test_config_hides_what_is_secret(one, tmp_path):
     yaml = one.json("/api/v1/config")["yaml"]
     assert "http_token: \"\"" in yaml and f"127.0.0.1:{one.port}" in yaml

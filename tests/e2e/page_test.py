@@ -136,7 +136,9 @@ def test_a_report_holds_the_data_of_json_and_nothing_of_elsewhere(page, tmp_path
     assert not re.search("[<>&]", data)
     known = json.loads(data)
     shown = json.loads(subprocess.run([SLUICE, "report", "--state", str(page.state), "--samples", "600", "--json"], capture_output=True, text=True).stdout)
-    assert {key: known[key] for key in shown} == shown and shown["before"]
+    assert {key: known[key] for key in shown} == shown
+    assert known["portfolio"]["total"]["received"] == known["before"]["total"]["received"] == 600
+    assert known["portfolio"]["sources"] != known["before"]["sources"]
     assert "600" in known["period"]
     assert "default-src 'none'" in text and not re.search(r'(?:src|href)="[^#"]', text.split("<script")[0])
     assert text.count("<script") == 4 and text.count("</script") == 4
@@ -471,6 +473,12 @@ def test_a_report_opens_from_a_file_and_asks_nobody(page, browser, tmp_path, wid
     assert browser.run("return [...document.querySelectorAll('.live')].every(e => !e.checkVisibility())")
     assert browser.driver.find_elements(By.CSS_SELECTOR, "#source-table .delta") and browser.get("before-note").is_displayed()
     assert "the last 700 samples" in browser.text("period")
+    known = json.loads(browser.text("data"))
+    now, before = ({of["source"]: of["received"] for of in known[period]["sources"]} for period in ("portfolio", "before"))
+    received = browser.run("return Object.fromEntries([...document.querySelectorAll('#source-table tbody tr')].map(r => [r.cells[0].textContent, r.cells[1].textContent]))")
+    for source in set(now) & set(before):
+        assert received[source] == f"{now[source]} ({'−' if now[source] < before[source] else '+'}{abs(now[source] - before[source])})"
+    assert "shop" in now and "(" not in received["shop"]  # not in the period before
     assert browser.run("return Chart.getChart('histogram-self').data.datasets[0].data.reduce((a, b) => a + b, 0)") > 500
     browser.select("whatif-score", "self")
     browser.set("whatif-slider", "500")

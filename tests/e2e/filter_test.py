@@ -435,8 +435,9 @@ class Check(Case):
         self.assertTrue(large["good"])
         self.assertGreater(large["text"]["rows"], 4 * small["text"]["rows"])
         self.assertGreater(large["restart_seconds"], 0)
-        self.assertEqual(large["memory"], sum(large[method]["memory"] for method in ("exact", "text", "image", "embedding")))
-        for method in ("exact", "text", "image"):
+        methods = ("exact", "text", "image", "embedding")
+        self.assertEqual(large["memory"], sum(large[method]["memory"] for method in methods))
+        for method in methods:
             self.assertIn(method, out)
             by_id = large[method]["rows_by_id_bytes"]
             self.assertTrue(by_id["16"] > by_id["32"] > by_id["64"] > 0)

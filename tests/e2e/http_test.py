@@ -634,7 +634,8 @@ def test_alert_is_raised_and_cleared_in_log_api_and_metrics(tmp_path):
     """A source that was new every time begins to send copies; then it is new again."""
     fresh = texts(6000, "w\u00f6")
     copies = [sample(f"c{i}", fresh[i % 40].payload.decode()) for i in range(300)]
-    stream = fresh[:2000] + copies + fresh[2000:]
+    other = [sample(f"d{i}", fresh[4000 + i if i < 2000 else i % 40].payload.decode(), source="t") for i in range(2300)]
+    stream = fresh[:2000] + copies + fresh[2000:4000] + other
     series = ("sluice_alert", (("kind", "duplicates"), ("source", "s")))
     with Watched(tmp_path) as filter_, Peer(filter_.ingest, timeout_ms=60000) as peer:
         peer.hello("p")
@@ -665,13 +666,20 @@ def test_alert_is_raised_and_cleared_in_log_api_and_metrics(tmp_path):
         peer_again = Peer(filter_.ingest, timeout_ms=60000)
         with peer_again as peer:
             peer.hello("p")
+            put_until(6300)
+            wait_log(filter_, "ALERT-CLEARED", 2)
+            assert filter_.text().count("ALERT-RAISED") == 2
             put_until(len(stream))
+        wait_log(filter_, "kind=duplicates source=t ")
         cleared = wait_log(filter_, "ALERT-CLEARED", 2)
-        assert len(cleared) == 2 and filter_.text().count("ALERT-RAISED") == 2
-        assert all(2300 < int(re.search(r"offset=(\d+)", line)[1]) < len(stream) for line in cleared)
-        filter_.wait_for("/api/v1/alerts", lambda alerts: not any(alert["holds"] for alert in alerts))
+        assert len(cleared) == 2 and filter_.text().count("ALERT-RAISED") == 3  # each once
+        assert all(2300 < int(re.search(r"offset=(\d+)", line)[1]) < 6300 for line in cleared)
+        alerts = filter_.wait_for("/api/v1/alerts", lambda alerts: len(alerts) == 3)
+        assert [(alert["source"], alert["holds"]) for alert in alerts][0] == ("t", True)
+        assert not alerts[1]["holds"] and not alerts[2]["holds"]
         values = filter_.metrics()
-        assert series not in values and values["sluice_alerts_raised_total", ()] == 2
+        assert series not in values and values["sluice_alerts_raised_total", ()] == 3
+        assert values["sluice_alert", (("kind", "duplicates"), ("source", "t"))] == 1
 
 
 def test_fairness_is_shown_with_its_groups(tmp_path):

@@ -173,7 +173,7 @@ def test_budget_by_influence_holds_its_share_on_real_embeddings(tmp_path):
     objects = [{"id": f"i{i}", "source": str(source), "text": f"text {i}", "encoder": "minilm@1"}
                for i, source in enumerate(sources)]
     got = verdicts(tmp_path, objects, "influence: {references: [{name: catalogue, source: headlines-en-hourly-a, samples: 300}]}\n"
-                   "budget: {keep_fraction: 0.5, by: percentile.toward.catalogue}\n", "--views", tmp_path / "views.npy")
+                   "budget: {keep_fraction: 0.5, by: percentile.toward.catalogue}\nduplicate: {enabled: false}\n", "--views", tmp_path / "views.npy")
     kept = numpy.array([v["decision"] != "drop" for v in got])
     worst = worst_window(kept, 0.5)
     assert len(got) > 20000 and worst <= 0.01, worst
@@ -190,7 +190,8 @@ def test_what_repeats_a_kept_sample_teaches_influence_nothing_kept_or_dropped(tm
     objects = [{"id": f"i{i}", "source": "s", "text": text(i // 2), "encoder": "e@1"} for i in range(1200)]
 
     def scores(policy):
-        got = verdicts(tmp_path, objects, policy + "influence: {expert: {warmup: 256, refresh_lag: 0}}\n", "--views", tmp_path / "views.npy")
+        got = verdicts(tmp_path, objects, policy + "influence: {expert: {warmup: 256, refresh_lag: 0}}\n", "--views", tmp_path / "views.npy",
+                       "--set", "duplicate.embedding.threshold=1")  # the vectors are alike by chance
         assert got[-1]["influence"]["state"] == "live"
         return [v["influence"] for v in got]
 

@@ -12,6 +12,9 @@ from harness import ROOT, SLUICE
 # What `sluice state digest` printed when the state was made, by `sluice filter --state` over 40 package descriptions.
 # The second: by the last version with checkpoints of format 2, over 600 samples with views.
 STATES = {"state-format-1": "2ea0ed7c0f081fd1e5665024db4e9e95", "state-checkpoint-2": "2d2ba56e52692d2d0362b00b31c5b0f6"}
+MADE_WITH = {"state-format-1": [], "state-checkpoint-2": [word for value in (
+    "duplicate.exact.memory=1MiB", "duplicate.text.memory=1MiB", "duplicate.image.memory=1MiB",
+    "influence.references=[{name: r, source: a, samples: 50}]") for word in ("--set", value)]}
 
 
 @pytest.mark.parametrize("name,digest", STATES.items())
@@ -25,9 +28,7 @@ def test_state_of_an_earlier_format_is_sound_and_says_the_same(tmp_path, name, d
 
 def test_influence_of_an_earlier_checkpoint_goes_on(tmp_path):
     shutil.copytree(ROOT / "tests" / "data" / "state-checkpoint-2", tmp_path / "state")
-    memory = [f"duplicate.{kind}.memory=1MiB" for kind in ("exact", "text", "image")]
-    words = ["--state", tmp_path / "state", "--set", "influence.references=[{name: r, source: a, samples: 50}]"]
-    words += [word for value in memory for word in ("--set", value)]
+    words = ["--state", tmp_path / "state", *MADE_WITH["state-checkpoint-2"]]
     done = subprocess.run([SLUICE, "reference", "ls", *words], capture_output=True, text=True)
     assert done.stdout.split() == ["r", "source", "50", "samples"], (done.stdout, done.stderr)
     numpy.save(tmp_path / "views.npy", numpy.random.default_rng(1).normal(size=(20, 2, 4)).astype("f4"))
@@ -38,13 +39,15 @@ def test_influence_of_an_earlier_checkpoint_goes_on(tmp_path):
     assert done.returncode == 0, done.stderr
     scores = [json.loads(line)["influence"] for line in open(tmp_path / "verdicts")]
     assert all(s["state"] == "live" and s["toward"]["r"] is not None for s in scores)
-@pytest.mark.parametrize("name", ["state-format-1"])  # the other one has memories of its own
+
+
+@pytest.mark.parametrize("name", STATES)
 def test_state_without_the_keys_of_later_versions_goes_on_with_their_defaults(tmp_path, name):
     """The state was made before keys that came since: their defaults are what it was made with. Another value of a key
     that it has is refused (tests/unit/spool_environment_test.c: of one that it has not, too)."""
     state = tmp_path / name
     shutil.copytree(ROOT / "tests" / "data" / name, state)
-    command = [SLUICE, "filter", "--state", state, "-o", "/dev/null", "--json", "-"]
+    command = [SLUICE, "filter", "--state", state, *MADE_WITH[name], "-o", "/dev/null", "--json", "-"]
     line = '{"id": "new", "text": "a text of its own"}\n'
     for more, code in ((["--set", "duplicate.image.min_quality=49"], 78), ([], 0)):
         done = subprocess.run([*command, *more], input=line, capture_output=True, text=True)

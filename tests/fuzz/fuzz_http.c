@@ -89,6 +89,7 @@ static sl_spool *open_spool(void)
 static sl_api *open_api(sl_spool *spool, const char *token)
 {
     static sl_view_meters meters;
+    static sluice_config *_Atomic live;
     sluice_message why = {""};
     sluice_engine *engine;
     sl_observer *observer;
@@ -98,8 +99,11 @@ static sl_api *open_api(sl_spool *spool, const char *token)
     check(sl_observer_open(&observer));
     sl_observer_publish(observer, engine);
     sluice_engine_close(&engine);
-    sl_api_options options = {
-        .view = {.config = &config, .spool = spool, .observer = observer, .meters = &meters}};
+    sl_api_options options = {.view = {.config = &config,
+                                       .spool = spool,
+                                       .observer = observer,
+                                       .meters = &meters,
+                                       .live = &live}};
     check(sl_api_open(&options, &out, &why));
     sl_api_tick(out, sl_view_clock_us());
     return out;

@@ -37,7 +37,8 @@ def stationary(seed):
     rng = numpy.random.default_rng(seed)
     rows = numpy.concatenate([anchors("headlines-en-hourly-a", rng)[:9500], anchors("reuters21578-a", rng)[:2500]])
     order = rng.permutation(N)
-    return rng, [{"source": "abc"[rng.integers(3)], "text": f"text {i} {rng.integers(1 << 60)}", "ts": 1e9 + i,
+    # Words that no two texts share: numbers alone would make them alike.
+    return rng, [{"source": "abc"[rng.integers(3)], "text": "".join(rng.choice(list("abcdefghij klmnop"), 60)), "ts": 1e9 + i,
                   "view": rows[order[i]]} for i in range(N)]
 
 

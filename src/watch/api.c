@@ -97,13 +97,15 @@ void sl_api_close(sl_api **api_p)
 
 void sl_api_tick(sl_api *api, int64_t now_us)
 {
+    /* First looks at what the last wish brought: the next one may be answered at once, and what it
+     * replaces, perhaps with a portfolio, would never have been seen. */
+    const sl_snapshot *snapshot = sl_view_look(api->view);
+    sl_recent_advance(api->recent, &snapshot->tallies, now_us);
     sl_job *job =
         api->options.estimator != NULL ? sl_observer_ask(api->options.view.observer) : NULL;
     if (job != NULL) {
         sl_ring_push(api->options.estimator, job);
     }
-    const sl_snapshot *snapshot = sl_view_look(api->view);
-    sl_recent_advance(api->recent, &snapshot->tallies, now_us);
 }
 
 /* --- answers --- */

@@ -17,15 +17,17 @@ function watchLive(page) {
     function poll(every, ask) {
         const turn = async () => {
             const began = performance.now();
+            let wait = every;
             try {
                 if (!document.hidden) {
                     await ask();
                     answeredAt = performance.now();
+                    wait = Math.max(every, Math.min(15000, 30 * (answeredAt - began)));
                 }
             } catch (fault) {
                 showFault(fault);
             }
-            setTimeout(turn, Math.max(every, 30 * (performance.now() - began)));
+            setTimeout(turn, wait);
         };
         return turn();
     }

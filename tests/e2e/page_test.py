@@ -183,7 +183,7 @@ class Browser:
             got = what()
             if got:
                 return got
-            assert time.monotonic() < until, why
+            assert time.monotonic() < until, (why, self.text("state"), self.driver.get_log("browser"))
             time.sleep(0.05)
 
     def run(self, script, *values):

@@ -112,12 +112,32 @@ static uint32_t first_words(const sl_signs_radii *radii)
     return radii->word[0] <= 20 ? 1 : radii->word[1] <= 46 ? 2 : 4;
 }
 
-#define BLOCK_ROWS 2048 /* that a fast kernel lists before it looks at more words */
-#define LIST_ROWS  (BLOCK_ROWS + 32)
+#define BLOCK_ROWS   8192 /* that a fast kernel lists before it looks at more words */
+#define TRIAL_ROWS   256  /* the same, until few enough of them are listed         */
+#define LIST_AT_ONCE 4
+#define LIST_ROWS    (BLOCK_ROWS + LIST_AT_ONCE)
 #define TARGET_AVX512                                                                              \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512vbmi2,popcnt"),         \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi,popcnt"),                 \
                    always_inline)) static inline
 #define TARGET_AVX2 __attribute__((target("avx2,popcnt"), always_inline)) static inline
+
+/* Looks at two more words of the rows of a list; those still within the radii move up. */
+__attribute__((target("popcnt"), always_inline)) static inline uint32_t
+narrow_list(const uint64_t *const *words, const uint64_t *bits, const sl_signs_radii *radii,
+            const uint32_t k, uint16_t *list, uint32_t *differ, uint32_t n)
+{
+    const uint64_t *even = words[k], *odd = words[k + 1];
+    uint32_t n_near = 0;
+    for (uint32_t j = 0; j < n; j++) {
+        uint32_t i = list[j], before = k == 0 ? 0 : differ[j];
+        uint32_t d = before + (uint32_t)__builtin_popcountll(even[i] ^ bits[k]);
+        uint32_t d_both = d + (uint32_t)__builtin_popcountll(odd[i] ^ bits[k + 1]);
+        list[n_near] = (uint16_t)i;
+        differ[n_near] = d_both;
+        n_near += (uint32_t)(d <= radii->word[k]) & (uint32_t)(d_both <= radii->word[k + 1]);
+    }
+    return n_near;
+}
 
 /* Of the rows of a list, those within all radii. Written so that no branch depends on a row: which
  * of them pass cannot be foreseen, and a wrong guess costs as much as ten rows. */
@@ -126,17 +146,13 @@ finish_list(const uint64_t *const *words, const uint64_t *bits, const sl_signs_r
             uint16_t *list, uint32_t n, uint32_t base, uint32_t *found, uint32_t *distance)
 {
     uint32_t differ[LIST_ROWS];
-    memset(differ, 0, n * sizeof *differ);
-    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS && n > 0; k++) {
-        uint32_t n_near = 0;
-        for (uint32_t j = 0; j < n; j++) {
-            uint32_t i = list[j];
-            uint32_t d = differ[j] + (uint32_t)__builtin_popcountll(words[k][base + i] ^ bits[k]);
-            list[n_near] = (uint16_t)i;
-            differ[n_near] = d;
-            n_near += d <= radii->word[k];
-        }
-        n = n_near;
+    const uint64_t *from_base[SLUICE_SIGN_WORDS];
+    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
+        from_base[k] = words[k] + base;
+    }
+    n = narrow_list(from_base, bits, radii, 0, list, differ, n);
+    for (uint32_t k = 2; k < SLUICE_SIGN_WORDS && n > 0; k += 2) {
+        n = narrow_list(from_base, bits, radii, k, list, differ, n);
     }
     for (uint32_t j = 0; j < n; j++) {
         found[j] = base + list[j];
@@ -147,7 +163,7 @@ finish_list(const uint64_t *const *words, const uint64_t *bits, const sl_signs_r
 
 /* Which of eight rows are within the radius in the first n_first words, a constant. */
 TARGET_AVX512 __mmask8 near_lanes(const uint64_t *const *words, const __m512i *wanted,
-                                  __m512i limit, const uint32_t n_first, uint32_t i)
+                                  __m512i limit, const uint32_t n_first, size_t i)
 {
     __m512i differ = _mm512_setzero_si512();
     for (uint32_t k = 0; k < n_first; k++) {
@@ -158,46 +174,59 @@ TARGET_AVX512 __mmask8 near_lanes(const uint64_t *const *words, const __m512i *w
     return _mm512_cmple_epu64_mask(differ, limit);
 }
 
-TARGET_AVX512 __m512i count_up(void)
+/* Which of 64 are. */
+TARGET_AVX512 uint64_t near_rows(const uint64_t *const *words, const __m512i *wanted, __m512i limit,
+                                 const uint32_t n_first, size_t i)
 {
-    return _mm512_set_epi16(31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, 15, 14,
-                            13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+    __mmask8 near[8];
+    for (uint32_t k = 0; k < 8; k++) {
+        near[k] = near_lanes(words, wanted, limit, n_first, i + 8 * k);
+    }
+    __mmask16 first = _mm512_kunpackb(near[1], near[0]), second = _mm512_kunpackb(near[3], near[2]);
+    __mmask16 third = _mm512_kunpackb(near[5], near[4]), last = _mm512_kunpackb(near[7], near[6]);
+    return _mm512_kunpackd(_mm512_kunpackw(last, third), _mm512_kunpackw(second, first));
 }
 
-/* Whole 32s of rows from `base` on, at most BLOCK_ROWS; returns how many are on the list. */
+/* Whole 64s of rows from `base` on, at most BLOCK_ROWS; returns how many are on the list. Of 64
+ * rows mostly none to three pass: so many and one are written, there or not. */
 TARGET_AVX512 uint32_t list_avx512(const uint64_t *const *words, const uint64_t *bits,
                                    const sl_signs_radii *radii, const uint32_t n_first,
                                    uint32_t base, uint32_t n, uint16_t *list)
 {
     __m512i wanted[SLUICE_SIGN_WORDS];
+    const uint64_t *from[SLUICE_SIGN_WORDS];
     for (uint32_t k = 0; k < n_first; k++) {
         wanted[k] = _mm512_set1_epi64((long long)bits[k]);
+        from[k] = words[k] + base;
     }
-    const __m512i limit = _mm512_set1_epi64(radii->word[n_first - 1]), up = count_up();
+    const __m512i limit = _mm512_set1_epi64(radii->word[n_first - 1]);
     uint32_t n_list = 0;
-    for (uint32_t i = 0; i < n; i += 32) {
-        uint32_t all = 0;
-        for (uint32_t k = 0; k < 4; k++) {
-            all |= (uint32_t)near_lanes(words, wanted, limit, n_first, base + i + 8 * k) << 8 * k;
-        }
-        __m512i index = _mm512_add_epi16(up, _mm512_set1_epi16((short)i));
-        _mm512_storeu_si512(list + n_list, _mm512_maskz_compress_epi16(all, index));
-        n_list += (uint32_t)__builtin_popcount(all);
+    for (size_t i = 0; i < n; i += 64) {
+        uint64_t near = near_rows(from, wanted, limit, n_first, i);
+        do {
+            for (uint32_t k = 0; k < LIST_AT_ONCE; k++) {
+                list[n_list] = (uint16_t)(i + _tzcnt_u64(near));
+                n_list += near != 0;
+                near = _blsr_u64(near);
+            }
+        } while (near != 0);
     }
     return n_list;
 }
 
 /* Where more rows than expected pass (vectors that all resemble each other), the next block looks
- * at twice as many words. */
-__attribute__((target("avx512f,avx512bw,avx512vl,avx512vpopcntdq,avx512vbmi2,popcnt"))) uint32_t
+ * at twice as many words. So the first one is short. Whatever the lengths, the same is found. */
+__attribute__((target("avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi,popcnt"))) uint32_t
 sl_signs_kernel_avx512(const uint64_t *const *words, const uint64_t *bits,
                        const sl_signs_radii *radii, uint32_t n, uint32_t *found, uint32_t *distance)
 {
     uint16_t list[LIST_ROWS];
     uint32_t n_found = 0, n_first = first_words(radii), base = 0;
-    for (uint32_t n_block; n - base >= 32; base += n_block) {
+    bool is_trial = true;
+    for (uint32_t n_block; n - base >= 64; base += n_block) {
         uint32_t n_list;
-        n_block = n - base < BLOCK_ROWS ? (n - base) / 32 * 32 : BLOCK_ROWS;
+        n_block = is_trial ? TRIAL_ROWS : BLOCK_ROWS;
+        n_block = n - base < n_block ? (n - base) / 64 * 64 : n_block;
         if (n_first == 1) {
             n_list = list_avx512(words, bits, radii, 1, base, n_block, list);
         } else if (n_first == 2) {
@@ -207,7 +236,8 @@ sl_signs_kernel_avx512(const uint64_t *const *words, const uint64_t *bits,
         }
         n_found += finish_list(words, bits, radii, list, n_list, base, found + n_found,
                                distance + n_found);
-        n_first *= n_first < 4 && n_list * 8 > n_block ? 2 : 1;
+        is_trial = n_first < 4 && n_list * 8 > n_block;
+        n_first *= is_trial ? 2 : 1;
     }
     return n_found + find_plain(words, bits, radii, base, n, found + n_found, distance + n_found);
 }
@@ -274,7 +304,7 @@ sl_signs_kernel *sl_signs_kernel_best(void)
 {
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx512vpopcntdq") && __builtin_cpu_supports("avx512vl") &&
-        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi2")) {
+        __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi")) {
         return sl_signs_kernel_avx512;
     }
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt")) {

@@ -15,6 +15,7 @@
 
 #define SLOW_BLOCKS 64.0
 #define SIGMAS      6.0
+#define CLIPPED     3.0
 #define FAST_SHARE  (1.0 / 3) /* variance of the fast mean, of that of a block: sum of 4^-i */
 
 /* Largest distance of the fast from the slow mean that is not news. */
@@ -27,15 +28,19 @@ static double largest_usual(const sl_monitor *monitor, const sl_monitor_limits *
     return limit > limits->effect ? limit : limits->effect;
 }
 
-/* Weighs a new mean as one among those seen, until 64 / ln 2 of them were. */
-static void learn(sl_monitor *monitor, double value)
+/* Weighs a new mean as one among those seen, until 64 / ln 2 of them were. What is further off than
+ * CLIPPED deviations counts as so far: or the first two means after a change would make it usual.
+ */
+static void learn(sl_monitor *monitor, const sl_monitor_limits *limits, double value)
 {
     double weight = 1 / ((double)monitor->blocks + 1);
     double least = 1 - exp2(-1 / SLOW_BLOCKS);
     weight = weight > least ? weight : least;
     double step = value - monitor->mean;
+    double most = CLIPPED * sqrt(fmax(monitor->variance, limits->variance));
+    double clipped = monitor->blocks > 1 ? fmax(-most, fmin(step, most)) : step;
     monitor->mean += weight * step;
-    monitor->variance = (1 - weight) * (monitor->variance + weight * step * step);
+    monitor->variance = (1 - weight) * (monitor->variance + weight * clipped * clipped);
 }
 
 static sl_monitor_news close_block(sl_monitor *monitor, const sl_monitor_limits *limits)
@@ -55,7 +60,7 @@ static sl_monitor_news close_block(sl_monitor *monitor, const sl_monitor_limits 
                 ? usual + limit
                 : usual - limit};
     monitor->raised = (monitor->raised || news.raised) && !news.cleared;
-    learn(monitor, of_block);
+    learn(monitor, limits, of_block);
     monitor->blocks++;
     return news;
 }

@@ -53,7 +53,8 @@ def run(samples, settings):
         (folder / "in.jsonl").write_text("".join(
             json.dumps({"id": s[0], "source": s[1], "encoder": s[2], "text": s[3]}) + "\n" for s in samples))
         every = {"influence.expert.warmup": 512, "influence.references": "[{name: r, source: s0, samples: 50}]",
-                 "influence.expert.refresh_lag": 1, **settings}
+                 "influence.expert.refresh_lag": 1, "duplicate.embedding.threshold": 1,
+                 "duplicate.text.threshold": 1, **settings}
         words = [word for key, value in every.items() for word in ("--set", f"{key}={value}")]
         subprocess.run([SLUICE, "filter", *words, "--views", folder / "in.npy", "--verdicts", folder / "v", "-o", os.devnull,
                         folder / "in.jsonl"], check=True, stderr=subprocess.DEVNULL)

@@ -39,6 +39,7 @@ if "pytest" in sys.modules and not PACK.exists():
 
 def ordinary(n):
     views = numpy.load(PACK).astype(float)
+    views = views[numpy.sort(numpy.unique(views[:, 0], axis=0, return_index=True)[1])]  # repeated headlines are duplicates
     flat = views.reshape(-1, views.shape[2])
     basis = numpy.linalg.eigh(flat.T @ flat)[1][:, ::-1][:, :D]
     views = (views @ basis)[numpy.random.default_rng(1).permutation(len(views))[:n]]

@@ -114,7 +114,8 @@ static uint32_t first_words(const sl_signs_radii *radii)
 
 #define BLOCK_ROWS   8192 /* that a fast kernel lists before it looks at more words */
 #define TRIAL_ROWS   256  /* the same, until few enough of them are listed         */
-#define LIST_AT_ONCE 4
+#define AHEAD_ROWS   128  /* that are on their way into the nearest cache          */
+#define LIST_AT_ONCE 3
 #define LIST_ROWS    (BLOCK_ROWS + LIST_AT_ONCE)
 #define TARGET_AVX512                                                                              \
     __attribute__((target("avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi,popcnt"),                 \
@@ -188,7 +189,7 @@ TARGET_AVX512 uint64_t near_rows(const uint64_t *const *words, const __m512i *wa
 }
 
 /* Whole 64s of rows from `base` on, at most BLOCK_ROWS; returns how many are on the list. Of 64
- * rows mostly none to three pass: so many and one are written, there or not. */
+ * rows mostly none to three pass: three are written, there or not. */
 TARGET_AVX512 uint32_t list_avx512(const uint64_t *const *words, const uint64_t *bits,
                                    const sl_signs_radii *radii, const uint32_t n_first,
                                    uint32_t base, uint32_t n, uint16_t *list)
@@ -202,6 +203,9 @@ TARGET_AVX512 uint32_t list_avx512(const uint64_t *const *words, const uint64_t 
     const __m512i limit = _mm512_set1_epi64(radii->word[n_first - 1]);
     uint32_t n_list = 0;
     for (size_t i = 0; i < n; i += 64) {
+        for (uint32_t k = 0; k < 8 && n_first == 1; k++) { /* one plane alone waits for memory */
+            _mm_prefetch((const char *)(from[0] + i + 8 * k + AHEAD_ROWS), _MM_HINT_T0);
+        }
         uint64_t near = near_rows(from, wanted, limit, n_first, i);
         do {
             for (uint32_t k = 0; k < LIST_AT_ONCE; k++) {

@@ -17,10 +17,10 @@ import urllib.request
 
 import run_path
 
-ROUNDS = 7
+ROUNDS = 5
 ASKED = {"metrics": 1, "api/v1/status": 1, "api/v1/portfolio": 2, "api/v1/recent": 10, "api/v1/duplicates?n=20": 10,
          "api/v1/top?n=10&by=self": 10, "api/v1/top?n=10&by=leverage": 10}  # every so many seconds
-RUN = (600_000, 0, 64)
+RUN = (2_000_000, 0, 64)  # a page asks for everything in its first second
 
 
 class Watchers:

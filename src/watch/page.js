@@ -288,10 +288,11 @@
         const part = $("whatif-slider").value / 1000;
         if (score === "similarity") { return Number((0.3 + 0.7 * part).toFixed(3)); }
         const wanted = part * sum(known.values.map(one => one[1]));
-        let reached = 0;
-        for (const [value, n] of known.values) {
+        let reached = 0, last = 0;
+        for (const [value, n] of known.values) { // the edge whose rank is nearest: bins are coarse
+            if (reached + n >= wanted) { return Number((wanted - reached < n / 2 ? last || value : value).toPrecision(4)); }
             reached += n;
-            if (reached >= wanted) { return Number(value.toPrecision(4)); }
+            last = value;
         }
         return 0;
     }

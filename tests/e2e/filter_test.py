@@ -470,7 +470,6 @@ class Verbs(Case):
         self.assertRegex(self.sluice("version").stdout.decode(), r"^sluice \d+\.\d+\.\d+\n$")
         self.assertIn(b"did you mean filter?", self.sluice("fliter", code=64).stderr)
         self.assertIn(b"unknown verb", self.sluice("xyzzy", code=64).stderr)
-        self.assertIn(b"not in this version", self.sluice("bench", code=64).stderr)
         self.assertIn(b"usage", self.sluice(code=64).stderr)
         for verb in ("filter", "check"):
             self.assertIn(b"usage: sluice " + verb.encode(), self.sluice(verb, "--help").stdout)

@@ -671,14 +671,15 @@ def test_alert_is_raised_and_cleared_in_log_api_and_metrics(tmp_path):
             assert filter_.text().count("ALERT-RAISED") == 2
             put_until(len(stream))
         wait_log(filter_, "kind=duplicates source=t ")
+        wait_log(filter_, "ALERT-RAISED", 4)  # again in the stream as a whole: the first burst is not held usual
         cleared = wait_log(filter_, "ALERT-CLEARED", 2)
-        assert len(cleared) == 2 and filter_.text().count("ALERT-RAISED") == 3  # each once
+        assert len(cleared) == 2 and filter_.text().count("ALERT-RAISED") == 4  # each once
         assert all(2300 < int(re.search(r"offset=(\d+)", line)[1]) < 6300 for line in cleared)
-        alerts = filter_.wait_for("/api/v1/alerts", lambda alerts: len(alerts) == 3)
-        assert [(alert["source"], alert["holds"]) for alert in alerts][0] == ("t", True)
-        assert not alerts[1]["holds"] and not alerts[2]["holds"]
+        alerts = filter_.wait_for("/api/v1/alerts", lambda alerts: len(alerts) == 4)
+        assert {(alert["source"], alert["holds"]) for alert in alerts[:2]} == {("t", True), (None, True)}
+        assert not alerts[2]["holds"] and not alerts[3]["holds"]
         values = filter_.metrics()
-        assert series not in values and values["sluice_alerts_raised_total", ()] == 3
+        assert series not in values and values["sluice_alerts_raised_total", ()] == 4
         assert values["sluice_alert", (("kind", "duplicates"), ("source", "t"))] == 1
 
 

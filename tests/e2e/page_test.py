@@ -17,6 +17,7 @@ from harness import QUICK, ROOT, SLUICE, Filter, Peer, Sample, free_port
 
 try:
     from selenium import webdriver
+    from selenium.common import exceptions
     from selenium.webdriver.common.by import By
     from selenium.webdriver.common.keys import Keys
     from selenium.webdriver.support.ui import Select
@@ -204,8 +205,14 @@ class Browser:
                  identity, value)
 
     def click(self, element):
-        self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
-        element.click()
+        def clicked():  # the page is live: what is above may grow between the two
+            self.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+            try:
+                element.click()
+            except exceptions.ElementClickInterceptedException:
+                return False
+            return True
+        self.wait(clicked, "the element can be clicked")
 
     def faults(self):
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]

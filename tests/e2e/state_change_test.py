@@ -140,6 +140,9 @@ def test_restore_that_is_killed_at_any_moment_happens_once(stopped):
         if one.returncode >= 0:
             assert one.returncode == 0 or "restored before" in err, err
             break
+    else:  # a build so slow that none of them came to its end
+        last = subprocess.run([SLUICE, "state", "restore", "b", "--state", str(stopped.state)], capture_output=True, text=True)
+        assert last.returncode == 0 or "restored before" in last.stderr, last.stderr
     with stopped as running:
         assert read_group(running, "g") == ["b"]
         running.stop()

@@ -32,8 +32,8 @@
 sluice_status sl_leverage_open(uint32_t dim, uint32_t rank, sl_leverage *out)
 {
     *out = (sl_leverage){.dim = dim, .rank = rank};
-    double **wanted[] = {&out->p,       &out->mt,    &out->eig,    &out->eig_then,
-                         &out->mt_then, &out->scale, &out->p_used, &out->mean_used};
+    double **wanted[] = {&out->p,       &out->mt,     &out->eig, &out->eig_then,
+                         &out->mt_then, &out->weight, &out->pull};
     bool there = true;
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         *wanted[i] = calloc(dim, sizeof(double));
@@ -49,8 +49,8 @@ sluice_status sl_leverage_open(uint32_t dim, uint32_t rank, sl_leverage *out)
 
 void sl_leverage_close(sl_leverage *leverage)
 {
-    double *owned[] = {leverage->p,       leverage->mt,    leverage->eig,    leverage->eig_then,
-                       leverage->mt_then, leverage->scale, leverage->p_used, leverage->mean_used};
+    double *owned[] = {leverage->p,       leverage->mt,     leverage->eig, leverage->eig_then,
+                       leverage->mt_then, leverage->weight, leverage->pull};
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++) {
         free(owned[i]);
     }
@@ -103,17 +103,16 @@ static void choose(sl_leverage *leverage)
     const bool now =
         !leverage->follow || (ratio >= 0.5 && ratio <= 2) || leverage->left_over_then <= 1e-6;
     const double *mean = now ? leverage->mt : leverage->mt_then;
-    memcpy(leverage->mean_used, mean, sizeof *mean * leverage->dim);
     leverage->left_over_used = now ? leverage->left_over : leverage->left_over_then;
     leverage->d_eff_used = now ? leverage->d_eff : leverage->d_eff_then;
     for (uint32_t j = 0; j < leverage->dim; j++) {
         const double then = leverage->eig_then[j] - leverage->mt_then[j] * leverage->mt_then[j];
-        leverage->scale[j] = now ? 1
-                                 : sqrt((at_least(then, 0) + leverage->ridge) /
-                                        ((double)leverage->centred[j] + leverage->ridge));
-        if (now) {
-            leverage->p_used[j] = leverage->p[j];
-        }
+        const double square = now ? 1
+                                  : (at_least(then, 0) + leverage->ridge) /
+                                        ((double)leverage->centred[j] + leverage->ridge);
+        const double p = now ? leverage->p[j] : leverage->weight[j]; /* of then, by invert */
+        leverage->weight[j] = p * square;
+        leverage->pull[j] = p * sqrt(square) * mean[j];
     }
 }
 
@@ -132,7 +131,7 @@ void sl_leverage_freeze(sl_leverage *leverage, double ridge_share, bool new_basi
         memcpy(leverage->mt_then, leverage->mt, sizeof *leverage->mt * d);
     }
     const rank_one then =
-        invert(d, leverage->eig_then, leverage->mt_then, leverage->ridge, leverage->p_used);
+        invert(d, leverage->eig_then, leverage->mt_then, leverage->ridge, leverage->weight);
     const rank_one now = invert(d, leverage->eig, leverage->mt, leverage->ridge, leverage->p);
     const double by_variances = d_eff_by_variances(leverage);
     if (new_basis) {
@@ -157,18 +156,15 @@ SL_ROWS_INLINE row_sums sum_stretch(const sl_leverage *leverage, const float *ro
     uint32_t j = first;
     for (; j + 4 <= end; j += 4) {
         const sl_double4 y = sl_rows_widen(row + j) - sl_rows_load4(leverage->mt + j);
-        const sl_double4 z = sl_rows_load4(leverage->scale + j) * y;
-        const sl_double4 pz = sl_rows_load4(leverage->p_used + j) * z;
-        sums.weighted += pz * z;
-        sums.cross += pz * sl_rows_load4(leverage->mean_used + j);
-        sums.square += y * y;
+        const sl_double4 yy = y * y;
+        sums.weighted += sl_rows_load4(leverage->weight + j) * yy;
+        sums.cross += sl_rows_load4(leverage->pull + j) * y;
+        sums.square += yy;
     }
     for (; j < end; j++) {
         const double y = (double)row[j] - leverage->mt[j];
-        const double z = leverage->scale[j] * y;
-        const double pz = leverage->p_used[j] * z;
-        sums.weighted[0] += pz * z;
-        sums.cross[0] += pz * leverage->mean_used[j];
+        sums.weighted[0] += leverage->weight[j] * y * y;
+        sums.cross[0] += leverage->pull[j] * y;
         sums.square[0] += y * y;
     }
     return sums;

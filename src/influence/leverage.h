@@ -18,7 +18,7 @@ typedef struct sl_leverage {
     double *eig;                /* [d] diag(U_A' M U_A), mean form  */
     float *centred;             /* [d] eig - mt^2: variances around the mean, in the basis of M */
     double *eig_then, *mt_then; /* [d] when the basis was new                     */
-    double *scale, *p_used, *mean_used; /* [d] what rows are scored with                 */
+    double *weight, *pull; /* [d] what rows are scored with: of y^2, and of y toward the mean */
 } sl_leverage;
 
 SLUICE_MUST_USE sluice_status sl_leverage_open(uint32_t dim, uint32_t rank, sl_leverage *out);

@@ -566,9 +566,9 @@ void sl_estimator_freeze(sl_estimator *estimator, uint64_t i_block)
 
 sluice_influence_state sl_estimator_state(const sl_estimator *estimator)
 {
-    return !estimator->live                       ? SLUICE_WARMING
-           : estimator->leverage.left_over <= 0.0 ? SLUICE_STALE
-                                                  : SLUICE_LIVE;
+    return !estimator->live                            ? SLUICE_WARMING
+           : estimator->leverage.left_over_used <= 0.0 ? SLUICE_STALE
+                                                       : SLUICE_LIVE;
 }
 
 sluice_encoder_state sl_estimator_describe(const sl_estimator *estimator, uint32_t n_views,

@@ -14,7 +14,7 @@
  *
  * Why double: 1 - sum p mt^2 is a small difference, as the mean is nearly all of the largest
  * eigenvalue. In a basis that is not new it is wrong, since only the diagonal of M is kept, and may
- * come out negative; the scores say "stale" then.
+ * come out negative; where that form is the one in use, the scores say "stale".
  *
  * Why a second form: once 1 - sum p mt^2 has left half to twice of what it was when the basis was
  * new, its reciprocal owns the sum (on real embeddings within 512 samples; rank correlation with

@@ -22,6 +22,7 @@ static const char *const points[] = {
     "spool.write",     /* the log groups of a transaction are put, nothing else yet  */
     "spool.commit",    /* all is put, the transaction is not committed               */
     "spool.committed", /* durable, the caller does not know it yet                   */
+    "policy.change",   /* the engine is given a changed policy                       */
 };
 
 static const char *const actions[] = {"abort", "exit", "eio", "enospc", "sleep"};

@@ -267,9 +267,17 @@ sluice_status sl_pipeline_change(sl_pipeline *pipeline, const sluice_config *con
     return sl_pipeline_policy_want(&pipeline->policy, config);
 }
 
+bool sl_pipeline_change_refused(const sl_pipeline *pipeline)
+{
+    return sl_pipeline_policy_refused(&pipeline->policy);
+}
+
 void sl_pipeline_count_reload(sl_pipeline *pipeline, bool refused)
 {
     atomic_store(&pipeline->meters.reload_refused, refused);
+    if (sl_pipeline_policy_refused(&pipeline->policy)) { /* the estimator was faster */
+        atomic_store(&pipeline->meters.reload_refused, true);
+    }
     atomic_fetch_add(&pipeline->meters.reloads, 1);
 }
 

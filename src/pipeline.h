@@ -25,6 +25,10 @@ void sl_pipeline_close(sl_pipeline **pipeline_p);
 SLUICE_MUST_USE sluice_status sl_pipeline_change(sl_pipeline *pipeline,
                                                  const sluice_config *config);
 
+/* The engine could not take the last change, and goes on with what it had: the next reload is told
+ * to it again, even if nothing has changed since. */
+bool sl_pipeline_change_refused(const sl_pipeline *pipeline);
+
 /* The configuration was read again, whether anything had changed or not; for who looks on. */
 void sl_pipeline_count_reload(sl_pipeline *pipeline, bool refused);
 

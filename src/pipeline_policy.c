@@ -7,6 +7,7 @@
  * checkpoint in the transaction of the first samples of the new one, a restart never applies the
  * log across the change. */
 #include "pipeline_policy.h"
+#include "fault.h"
 #include "log.h"
 
 #include <math.h>
@@ -20,24 +21,35 @@ sluice_status sl_pipeline_policy_want(sl_pipeline_policy *self, const sluice_con
         return SLUICE_E_NOMEM;
     }
     *wanted = *config;
+    atomic_store(&self->refused, false);
     free(atomic_exchange(&self->wanted, wanted));
     return SLUICE_OK;
 }
 
-void sl_pipeline_policy_take(sl_pipeline_policy *self, sluice_engine *engine)
+bool sl_pipeline_policy_refused(const sl_pipeline_policy *self)
+{
+    return atomic_load(&self->refused);
+}
+
+bool sl_pipeline_policy_take(sl_pipeline_policy *self, sluice_engine *engine)
 {
     if (atomic_load_explicit(&self->wanted, memory_order_relaxed) == NULL) {
-        return;
+        return true;
     }
     sluice_config *wanted = atomic_exchange(&self->wanted, NULL);
-    sluice_message why;
-    if (sluice_engine_change(engine, wanted, &why) == SLUICE_OK) {
+    sluice_message why = {"no memory"};
+    sluice_status status = SLUICE_FAULT("policy.change") != 0
+                               ? SLUICE_E_NOMEM
+                               : sluice_engine_change(engine, wanted, &why);
+    if (status == SLUICE_OK) {
         free(self->taken);
         self->taken = wanted;
-    } else {
-        sl_log(0, "POLICY-REFUSED", "%s; the old one stays", why.text);
-        free(wanted);
+        return true;
     }
+    sl_log(0, "POLICY-REFUSED", "%s; the old one stays", why.text);
+    free(wanted);
+    atomic_store(&self->refused, true);
+    return false;
 }
 
 static void tell_faults(sl_pipeline_policy *self, const sluice_engine *engine)

@@ -128,7 +128,9 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
             fresh.samples[i].arrived_us = pipeline->arrived_us;
             fresh.samples[i].i_producer = job->i_producer;
         }
-        sl_pipeline_policy_take(&pipeline->policy, pipeline->engine);
+        if (!sl_pipeline_policy_take(&pipeline->policy, pipeline->engine)) {
+            atomic_store(&pipeline->meters.reload_refused, true);
+        }
         sluice_engine_run(pipeline->engine, &fresh);
         changed = sl_pipeline_policy_tell(&pipeline->policy, pipeline->engine);
         sl_pipeline_alerts_tell(&pipeline->alerts, pipeline->engine);

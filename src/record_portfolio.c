@@ -179,6 +179,7 @@ static json_t *source_json(const sluice_portfolio *portfolio, uint32_t i_source)
     put(out, "own_duplicates", count(row.own));
     put(out, "scored", count(row.scored));
     put(out, "rare", count(row.rare));
+    put(out, "restored", count(row.restored));
     put(out, "rare_share", number(ratio((double)row.rare, (double)row.scored)));
     put(out, "cost", number(row.cost));
     put(out, "cost_per_kept", row.cost > 0 ? number(ratio(row.cost, useful)) : json_null());
@@ -193,7 +194,7 @@ static json_t *source_json(const sluice_portfolio *portfolio, uint32_t i_source)
 
 static bool has_samples(const sluice_source_row *row)
 {
-    return row->kept + row->flagged + row->dropped > 0;
+    return row->kept + row->flagged + row->dropped + row->restored > 0;
 }
 
 static json_t *sources_json(const sluice_portfolio *portfolio)
@@ -219,6 +220,7 @@ static json_t *total_json(const sluice_portfolio *portfolio)
         sum.duplicates += row.duplicates;
         sum.scored += row.scored;
         sum.rare += row.rare;
+        sum.restored += row.restored;
         sum.cost += row.cost;
         sum.self += row.self;
     }
@@ -230,6 +232,7 @@ static json_t *total_json(const sluice_portfolio *portfolio)
     put(out, "duplicates", count(sum.duplicates));
     put(out, "scored", count(sum.scored));
     put(out, "rare", count(sum.rare));
+    put(out, "restored", count(sum.restored));
     put(out, "cost", number(sum.cost));
     put(out, "self", number(sum.self));
     put(out, "distributions", distributions_json(portfolio, SLUICE_ALL_SOURCES, true));

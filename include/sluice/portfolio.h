@@ -22,7 +22,8 @@ SLUICE_MUST_USE sluice_status sluice_portfolio_open(sluice_portfolio **out); /* 
 void sluice_portfolio_close(sluice_portfolio **portfolio_p);                 /* Takes; NULL ok */
 
 /* One judged sample: neither refused nor redelivered. Reads source, cost, arrived_us, offset,
- * match, scores and verdict. Cannot fail: the memory is there since open. */
+ * match, scores and verdict. One that was restored (kept for the reason "restored") is no second
+ * arrival: it is counted as that alone. Cannot fail: the memory is there since open. */
 void sluice_portfolio_apply(sluice_portfolio *portfolio, const sluice_sample *sample);
 
 SLUICE_MUST_USE sluice_status sluice_portfolio_save(const sluice_portfolio *portfolio,
@@ -53,6 +54,7 @@ typedef struct sluice_source_row {
     uint64_t own;    /* of duplicates: of the same source                                    */
     uint64_t scored; /* samples with a loss                                                  */
     uint64_t rare;   /* percentile of leverage at least SLUICE_RARE_SHARE                    */
+    uint64_t restored; /* kept by hand after they were dropped; in none of the other numbers */
     double cost;     /* of all its samples, in the sender's unit                             */
     double self;     /* sum of influence on itself                                           */
     int64_t first_us, last_us; /* arrival */

@@ -184,6 +184,9 @@ typedef enum sluice_decision {
     SLUICE_N_DECISIONS
 } sluice_decision;
 
+/* The one reason of a sample that a person offers again; no rule can give it. */
+#define SLUICE_REASON_RESTORED "restored"
+
 typedef struct sluice_verdict {
     sluice_decision decision;
     float weight;

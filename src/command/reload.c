@@ -44,7 +44,8 @@ static bool take(const sluice_config *next, sluice_config *config, sl_pipeline *
     if (status == SLUICE_OK && changes.restart.text[0] != '\0') {
         sl_log(0, "RELOAD-RESTART", "keys=\"%s\" need a restart", changes.restart.text);
     }
-    if (status == SLUICE_OK && changes.live.text[0] == '\0') {
+    if (status == SLUICE_OK && changes.live.text[0] == '\0' &&
+        !sl_pipeline_change_refused(pipeline)) {
         sl_log(1, "RELOAD-SAME", "policy=%016llx no live key has changed",
                (unsigned long long)hash);
         return true;

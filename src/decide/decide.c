@@ -181,5 +181,5 @@ sluice_fairness sl_decide_fairness(const sl_decide *decide)
 void sl_decide_restore(sluice_verdict *verdict)
 {
     *verdict = (sluice_verdict){
-        .decision = SLUICE_KEEP, .weight = 1.0F, .n_reasons = 1, .reasons = {"restored"}};
+        .decision = SLUICE_KEEP, .weight = 1.0F, .n_reasons = 1, .reasons = {SLUICE_REASON_RESTORED}};
 }

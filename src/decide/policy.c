@@ -69,6 +69,9 @@ static const char *fault_of_rule(const sl_policy *policy, const rule *self, bool
     if (strcmp(self->reason, "budget") == 0) {
         return "\"budget\" is the reason of the budget; choose another word";
     }
+    if (strcmp(self->reason, SLUICE_REASON_RESTORED) == 0) {
+        return "\"restored\" is the reason of `state restore`; choose another word";
+    }
     if (self->decision != SLUICE_KEEP && self->reason[0] == '\0') {
         *part = SL_POLICY_RULE;
         return "flag and drop need a reason";

@@ -114,6 +114,13 @@ uint32_t sl_portfolio_reference_slot(sluice_portfolio *portfolio, const char *na
 
 /* --- apply --- */
 
+/* By its record and not by a flag: replay and reports have nothing else. Policies cannot say it. */
+static bool is_restored(const sluice_verdict *verdict)
+{
+    return verdict->decision == SLUICE_KEEP && verdict->n_reasons == 1 &&
+           strcmp(verdict->reasons[0], SLUICE_REASON_RESTORED) == 0;
+}
+
 static void apply_counts(sl_portfolio_entry *source, const sluice_sample *sample)
 {
     source->kept += sample->verdict.decision == SLUICE_KEEP;
@@ -179,6 +186,10 @@ void sluice_portfolio_apply(sluice_portfolio *portfolio, const sluice_sample *sa
 {
     uint32_t i_source = sl_portfolio_number(portfolio, sample->source);
     sl_portfolio_entry *source = &portfolio->entry[i_source];
+    if (is_restored(&sample->verdict)) {
+        source->restored++;
+        return;
+    }
     apply_counts(source, sample);
     if (sample->match.method != SLUICE_METHOD_NONE) {
         uint32_t i_of = sl_portfolio_number(portfolio, sample->match.of_source);
@@ -231,6 +242,7 @@ sluice_source_row sluice_portfolio_row(const sluice_portfolio *portfolio, uint32
                              .own = from->own,
                              .scored = from->scored,
                              .rare = from->rare,
+                             .restored = from->restored,
                              .cost = from->cost,
                              .self = from->self,
                              .first_us = from->first_us,

@@ -23,7 +23,7 @@ typedef struct sl_portfolio_toward {
 typedef struct sl_portfolio_entry {
     uint8_t name[SLUICE_LIMIT_SOURCE_BYTES];
     uint32_t name_size;
-    uint64_t kept, flagged, dropped, duplicates, own, scored, rare;
+    uint64_t kept, flagged, dropped, duplicates, own, scored, rare, restored;
     double cost, self;
     int64_t first_us, last_us; /* 0 = none */
     sl_portfolio_toward toward[SLUICE_LIMIT_REFERENCES];

@@ -1,7 +1,7 @@
 /* portfolio_saved.c - a portfolio as bytes and back, and two of them as one.
  *
  *   | mark, version | entries | references | distributions | repeats | trend | curve | labels |
- *     alerts |
+ *     alerts | restored, of each entry (not in version 1) |
  *
  * Before version 1 there was no mark: entries of four counts, and nothing else. */
 #include "decide/portfolio.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define MARK    UINT32_MAX /* no number of entries */
-#define VERSION 1
+#define VERSION 2
 
 /* --- save --- */
 
@@ -68,7 +68,11 @@ sluice_status sluice_portfolio_save(const sluice_portfolio *portfolio, sluice_by
     SLUICE_TRY(sl_trend_save(portfolio->trend, portfolio->n_entries, out));
     SLUICE_TRY(sl_curve_save(&portfolio->curve, 1 + portfolio->n_references, out));
     SLUICE_TRY(sl_shortlist_save(&portfolio->shortlist, out));
-    return sl_alerts_save(portfolio->alerts, portfolio->n_entries, out);
+    SLUICE_TRY(sl_alerts_save(portfolio->alerts, portfolio->n_entries, out));
+    for (uint32_t i = 0; i < portfolio->n_entries; i++) {
+        SLUICE_TRY(sl_bytes_put_varint(out, portfolio->entry[i].restored));
+    }
+    return SLUICE_OK;
 }
 
 /* --- load --- */
@@ -154,9 +158,18 @@ static bool load_references(sluice_portfolio *portfolio, sl_reader *reader)
     return !reader->bad && portfolio->n_references == n;
 }
 
+static bool load_restored(sluice_portfolio *portfolio, sl_reader *reader, uint32_t version)
+{
+    for (uint32_t i = 0; i < portfolio->n_entries && version > 1; i++) {
+        portfolio->entry[i].restored = sl_reader_varint(reader);
+    }
+    return !reader->bad;
+}
+
 static bool load_whole(sluice_portfolio *portfolio, sl_reader *reader)
 {
-    if (sl_reader_u32(reader) != VERSION || !load_references(portfolio, reader)) {
+    uint32_t version = sl_reader_u32(reader);
+    if (version < 1 || version > VERSION || !load_references(portfolio, reader)) {
         return false;
     }
     uint32_t n_entries = sl_reader_u32(reader);
@@ -172,7 +185,8 @@ static bool load_whole(sluice_portfolio *portfolio, sl_reader *reader)
            sl_trend_load(portfolio->trend, reader, n_entries) &&
            sl_curve_load(&portfolio->curve, 1 + portfolio->n_references, reader) &&
            sl_shortlist_load(&portfolio->shortlist, reader, n_entries) &&
-           sl_alerts_load(portfolio->alerts, reader, n_entries);
+           sl_alerts_load(portfolio->alerts, reader, n_entries) &&
+           load_restored(portfolio, reader, version);
 }
 
 /* In pieces: a portfolio has megabytes, a stack has not. */
@@ -236,6 +250,7 @@ static void merge_entry(sl_portfolio_entry *to, const sl_portfolio_entry *from,
     to->own += from->own;
     to->scored += from->scored;
     to->rare += from->rare;
+    to->restored += from->restored;
     to->cost += from->cost;
     to->self += from->self;
     if (from->first_us != 0 && (to->first_us == 0 || from->first_us < to->first_us)) {

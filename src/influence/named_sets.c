@@ -39,43 +39,46 @@ void sl_encoder_give_references(const sl_influence *influence, sl_encoder *to)
     }
 }
 
+/* One more sample of a set; BADSAMPLE: it is not like those before it. */
+static sluice_status add_sample(sl_loose_reference *to, const sluice_sample *sample)
+{
+    const sluice_views *views = &sample->views;
+    if (to->n == SLUICE_LIMIT_REFERENCE) {
+        return SLUICE_E_CONFIG;
+    }
+    if (views->n_views < 2 || (to->n > 0 && (views->n_views != to->n_views ||
+                                             views->dim != to->dim || views->dim_in != to->dim_in))) {
+        return SLUICE_E_BADSAMPLE;
+    }
+    if (to->n > 0 && views->builtin &&
+        !sl_span_equal((sluice_span){to->encoder, to->encoder_size}, sample->encoder)) {
+        return SLUICE_E_BADSAMPLE; /* texts and images in one set have the same shape */
+    }
+    if (to->n == 0) {
+        to->n_views = views->n_views;
+        to->dim = views->dim;
+        to->dim_in = views->dim_in;
+        to->encoder_size = (uint32_t)sample->encoder.size;
+        memcpy(to->encoder, sample->encoder.size > 0 ? sample->encoder.data : to->encoder,
+               sample->encoder.size);
+    }
+    SLUICE_TRY(
+        sl_bytes_append(&to->rows, views->rows, sizeof(float) * views->n_views * views->dim));
+    if (views->dim_in > 0) {
+        SLUICE_TRY(sl_bytes_append(&to->inputs, views->inputs,
+                                   sizeof(float) * views->n_views * views->dim_in));
+    }
+    to->n++;
+    return SLUICE_OK;
+}
+
 sluice_status sl_influence_reference_add(sl_influence *influence, const char *name,
                                          const sluice_sample *sample)
 {
-    const sluice_views *views = &sample->views;
     for (uint32_t r = 0; r < influence->settings.n_references; r++) {
-        sl_loose_reference *to = &influence->loose[r];
-        if (strcmp(influence->settings.reference[r].name, name) != 0) {
-            continue;
+        if (strcmp(influence->settings.reference[r].name, name) == 0) {
+            return add_sample(&influence->loose[r], sample);
         }
-        if (to->n == SLUICE_LIMIT_REFERENCE) {
-            return SLUICE_E_CONFIG;
-        }
-        if (views->n_views < 2 ||
-            (to->n > 0 && (views->n_views != to->n_views || views->dim != to->dim ||
-                           views->dim_in != to->dim_in))) {
-            return SLUICE_E_BADSAMPLE;
-        }
-        if (to->n > 0 && views->builtin &&
-            !sl_span_equal((sluice_span){to->encoder, to->encoder_size}, sample->encoder)) {
-            return SLUICE_E_BADSAMPLE; /* texts and images in one set have the same shape */
-        }
-        if (to->n == 0) {
-            to->n_views = views->n_views;
-            to->dim = views->dim;
-            to->dim_in = views->dim_in;
-            to->encoder_size = (uint32_t)sample->encoder.size;
-            memcpy(to->encoder, sample->encoder.size > 0 ? sample->encoder.data : to->encoder,
-                   sample->encoder.size);
-        }
-        SLUICE_TRY(
-            sl_bytes_append(&to->rows, views->rows, sizeof(float) * views->n_views * views->dim));
-        if (views->dim_in > 0) {
-            SLUICE_TRY(sl_bytes_append(&to->inputs, views->inputs,
-                                       sizeof(float) * views->n_views * views->dim_in));
-        }
-        to->n++;
-        return SLUICE_OK;
     }
     return SLUICE_E_CONFIG;
 }
@@ -109,11 +112,16 @@ static uint32_t free_slot(const sl_influence *influence)
     return r;
 }
 
+static void free_rows(sl_loose_reference *set)
+{
+    sl_bytes_fini(&set->rows);
+    sl_bytes_fini(&set->inputs);
+    *set = (sl_loose_reference){.n = 0};
+}
+
 static void clear_slot(sl_influence *influence, uint32_t r)
 {
-    sl_bytes_fini(&influence->loose[r].rows);
-    sl_bytes_fini(&influence->loose[r].inputs);
-    influence->loose[r] = (sl_loose_reference){.n = 0};
+    free_rows(&influence->loose[r]);
     influence->added[r] = false;
     influence->settings.reference[r] = (sluice_reference){.samples = 0};
 }
@@ -129,9 +137,10 @@ static bool is_same(const sl_loose_reference *a, const sl_loose_reference *b)
            equal_bytes(&a->rows, &b->rows) && equal_bytes(&a->inputs, &b->inputs);
 }
 
-/* Makes the slot of a set whose samples follow by sl_influence_reference_add. */
-static sluice_status open_slot(sl_influence *influence, uint32_t r, const char *name)
+/* Gives a set its slot; *made is empty then. */
+static sluice_status take_slot(sl_influence *influence, const char *name, sl_loose_reference *made)
 {
+    const uint32_t r = free_slot(influence);
     if (r == SLUICE_LIMIT_REFERENCES) {
         return SLUICE_E_TOOBIG;
     }
@@ -140,47 +149,43 @@ static sluice_status open_slot(sl_influence *influence, uint32_t r, const char *
     memcpy(added->name, name, strlen(name) + 1);
     added->path[0] = '-'; /* not the samples of a source */
     influence->added[r] = true;
+    influence->loose[r] = *made;
+    *made = (sl_loose_reference){.n = 0};
     if (r >= influence->settings.n_references) {
         influence->settings.n_references = r + 1;
     }
-    return SLUICE_OK;
-}
-
-sluice_status sl_influence_set_add(sl_influence *influence, const char *name,
-                                   const sluice_sample *sample, uint32_t n)
-{
-    static const char spare[] = "/"; /* no name of a set: nobody has it */
-    const uint32_t known = slot_of(influence, name);
-    const uint32_t r = free_slot(influence);
-    if (!influence->on || !is_name(name) || n == 0) {
-        return SLUICE_E_CONFIG;
-    }
-    if (known < SLUICE_LIMIT_REFERENCES && !influence->added[known]) {
-        return SLUICE_E_CLOSED;
-    }
-    SLUICE_TRY(open_slot(influence, r, spare));
-    sluice_status status = SLUICE_OK;
-    for (uint32_t i = 0; i < n && status == SLUICE_OK; i++) {
-        status = sl_influence_reference_add(influence, spare, &sample[i]);
-    }
-    if (status == SLUICE_OK && known < SLUICE_LIMIT_REFERENCES) {
-        /* Asked for a second time, as an answer that was lost makes a client do. */
-        status =
-            is_same(&influence->loose[known], &influence->loose[r]) ? SLUICE_OK : SLUICE_E_CLOSED;
-        clear_slot(influence, r);
-        return status;
-    }
-    if (status != SLUICE_OK) {
-        clear_slot(influence, r);
-        return status;
-    }
-    memcpy(influence->settings.reference[r].name, name, strlen(name) + 1);
     for (uint32_t i = 0; i < SLUICE_LIMIT_ENCODERS; i++) {
         if (influence->encoder[i].estimator != NULL) {
             sl_encoder_give_references(influence, &influence->encoder[i]);
         }
     }
     return SLUICE_OK;
+}
+
+/* Made beside the slots: that a set is there already is known also when no slot is free. */
+sluice_status sl_influence_set_add(sl_influence *influence, const char *name,
+                                   const sluice_sample *sample, uint32_t n)
+{
+    const uint32_t known = slot_of(influence, name);
+    if (!influence->on || !is_name(name) || n == 0) {
+        return SLUICE_E_CONFIG;
+    }
+    if (known < SLUICE_LIMIT_REFERENCES && !influence->added[known]) {
+        return SLUICE_E_CLOSED;
+    }
+    sl_loose_reference made = {.n = 0};
+    sluice_status status = SLUICE_OK;
+    for (uint32_t i = 0; i < n && status == SLUICE_OK; i++) {
+        status = add_sample(&made, &sample[i]);
+    }
+    if (status == SLUICE_OK && known < SLUICE_LIMIT_REFERENCES) {
+        /* Asked for a second time, as an answer that was lost makes a client do. */
+        status = is_same(&influence->loose[known], &made) ? SLUICE_OK : SLUICE_E_CLOSED;
+    } else if (status == SLUICE_OK) {
+        status = take_slot(influence, name, &made);
+    }
+    free_rows(&made);
+    return status;
 }
 
 sluice_status sl_influence_set_remove(sl_influence *influence, const char *name)

@@ -709,6 +709,26 @@ class WatchedReload(Reloaded, Watched):
     pass
 
 
+def test_reload_that_the_engine_cannot_take_is_no_success_and_is_tried_again(tmp_path):
+    old = "policy: [{when: duplicate, do: drop, reason: duplicate}]\n"
+    new = old + "budget: {keep_fraction: 0.5, by: sample.bytes}\n"
+    filter_ = WatchedReload(tmp_path, environment={"SLUICE_FAULT": "policy.change:1:enospc"})
+    filter_.write(old)
+    with filter_, Peer(filter_.ingest, timeout_ms=60000) as peer:
+        peer.hello("p")
+        filter_.reload(new, "RELOAD-TAKEN")
+        peer.put_acknowledged(0, texts(10))
+        if "POLICY-REFUSED" not in filter_.text():
+            pytest.skip("a build without fault points")
+        assert filter_.metrics()["sluice_config_reload_success", ()] == 0
+        assert filter_.json("/api/v1/status")["reload_refused"]
+        filter_.reload(new, "RELOAD-TAKEN")  # not RELOAD-SAME: it does not hold
+        peer.put_acknowledged(10, texts(300, start=10))
+        assert filter_.metrics()["sluice_config_reload_success", ()] == 1
+        assert "POLICY-CHANGED" in filter_.text()
+        filter_.stop()
+
+
 def test_reload_shows_when_it_holds_and_counts_at_once(tmp_path):
     def hash_of(values):
         return [dict(labels)["config_hash"] for name, labels in values if name == "sluice_build_info"][0]

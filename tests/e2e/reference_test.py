@@ -97,6 +97,9 @@ def test_sets_are_listed_bounded_and_removed(tmp_path, sets):
         for i in range(6):
             reference("add", f"n{i}", sets["other"], *at)
         assert "8 sets" in reference("add", "ninth", sets["other"], *at, code=1)
+        reference("add", "n5", sets["other"], *at)  # the eighth once more: it is there already, full or not
+        assert "another set" in reference("add", "n5", sets["good"], *at, code=1)
+        assert len(names(*at)) == 8
         reference("rm", "n3", *at)
         reference("rm", "first", *at)
         assert "no reference" in reference("rm", "n3", *at, code=1)

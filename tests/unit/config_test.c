@@ -357,6 +357,8 @@ static void test_config_parse_bad_policies_are_refused_at_their_place(void **sta
                    "flag and drop need a reason");
     assert_refused("policy:\n  - {when: duplicate, do: drop, reason: budget}\n", 2, 41,
                    "the reason of the budget");
+    assert_refused("policy:\n  - {when: duplicate, do: keep, reason: restored}\n", 2, 41,
+                   "the reason of `state restore`");
     assert_refused("policy:\n  - {when: duplicate, do: drop, reason: a b}\n", 2, 41,
                    "policy[1].reason: have \"a b\"");
     assert_refused("policy:\n  - {when: duplicate, do: drip, reason: a}\n", 2, 27,

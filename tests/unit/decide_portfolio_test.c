@@ -100,6 +100,30 @@ static void test_row_counts_decisions_cost_and_repeats(void **state)
     assert_int_equal(repeats[0].i_of, 1); /* of equal counts the smaller numbers come first */
 }
 
+static void test_restored_sample_is_no_second_arrival(void **state)
+{
+    sluice_portfolio *portfolio = *state;
+    sluice_sample kept = sample_of("a", 0);
+    sluice_sample dropped = duplicate_of("b", 1, "a");
+    sluice_portfolio_apply(portfolio, &kept);
+    sluice_portfolio_apply(portfolio, &dropped);
+    sluice_sample restored = duplicate_of("b", 2, "a");
+    restored.verdict = (sluice_verdict){
+        .decision = SLUICE_KEEP, .n_reasons = 1, .reasons = {SLUICE_REASON_RESTORED}};
+    sluice_portfolio_apply(portfolio, &restored);
+    sluice_bytes saved = save(portfolio);
+    assert_int_equal(sluice_portfolio_load(portfolio, (sluice_span){saved.data, saved.size}),
+                     SLUICE_OK);
+    sl_bytes_fini(&saved);
+    sluice_source_row b = sluice_portfolio_row(portfolio, 2);
+    assert_int_equal(b.restored, 1);
+    assert_int_equal(b.kept, 0);
+    assert_int_equal(b.dropped, 1);
+    assert_int_equal(b.duplicates, 1);
+    assert_true(b.cost == 0.5 && b.last_us == 2000000);
+    assert_int_equal(sluice_portfolio_row(portfolio, 1).restored, 0);
+}
+
 static void test_source_beyond_the_limit_is_counted_as_other(void **state)
 {
     sluice_portfolio *portfolio = *state;
@@ -332,6 +356,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_row_counts_decisions_cost_and_repeats, open_portfolio,
+                                        close_portfolio),
+        cmocka_unit_test_setup_teardown(test_restored_sample_is_no_second_arrival, open_portfolio,
                                         close_portfolio),
         cmocka_unit_test_setup_teardown(test_source_beyond_the_limit_is_counted_as_other,
                                         open_portfolio, close_portfolio),

@@ -302,6 +302,12 @@ uint64_t sluice_engine_oldest_row(const sluice_engine *engine)
     return oldest < engine->next_offset ? oldest : engine->next_offset;
 }
 
+uint32_t sluice_engine_find_id(const sluice_engine *engine, sluice_span id, uint64_t offset,
+                               uint64_t *out, uint32_t max)
+{
+    return sl_duplicate_find_id(engine->duplicate, id, offset, out, max);
+}
+
 bool sluice_engine_forget(sluice_engine *engine, uint64_t offset)
 {
     return sl_duplicate_forget(engine->duplicate, offset);

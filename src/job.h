@@ -18,9 +18,12 @@ typedef enum sl_job_kind {
     SL_JOB_PROGRESS,   /* a consumer group has a new floor                                       */
     SL_JOB_REJECT,     /* a consumer rejected a sample: dead letter, row erased                  */
     SL_JOB_REFERENCE,  /* reference sets: look, add one, remove one                              */
+    SL_JOB_FORGET,     /* a person wants a kept sample forgotten: rows erased                    */
     SL_JOB_CHECKPOINT, /* wanted for a clean end, or by ingest when the log is full              */
     SL_JOB_WATCH,      /* who looks on wants a snapshot; ends at the estimator                    */
 } sl_job_kind;
+
+#define SL_FORGET_ROWS 1024 /* kept samples of one id that one FORGET erases */
 
 /* What became of the samples of one message. */
 typedef struct sl_tally {
@@ -39,6 +42,7 @@ typedef struct sl_job {
     sluice_span bytes;    /* PUT: the encoded Batch; lent until the job is back              */
     sluice_batch *batch;  /* PUT: owned by the job for its life                              */
     const sl_reference_request *reference; /* REFERENCE; for ADD the set is in `bytes`          */
+    const sl_forget *wanted;               /* FORGET */
     const sl_spool_group *group;           /* PROGRESS, REJECT (NULL there: no group row changes) */
     const sl_spool_dead *dead; /* REJECT, PROGRESS: letters to write                              */
     uint32_t n_dead;
@@ -54,6 +58,8 @@ typedef struct sl_job {
     sl_tally tally;          /* PUT                                                             */
     sluice_bytes checkpoint; /* size 0: none                                                    */
     uint64_t checkpoint_offset;
+    sl_forgotten forgotten;   /* FORGET; or code and why                                      */
+    sluice_bytes offsets;     /* FORGET: u64 each, of the rows to erase; owned like checkpoint   */
     sl_references references; /* REFERENCE: the sets, afterwards; or code and why           */
     sluice_counters counters; /* with a checkpoint                                              */
     uint64_t oldest_row;      /* PUT                                                             */

@@ -24,8 +24,9 @@ SLUICE_MUST_USE sluice_status sl_pipeline_policy_want(sl_pipeline_policy *self,
 /* Any thread: the engine did not take what was wanted last, and goes on with what it had. */
 bool sl_pipeline_policy_refused(const sl_pipeline_policy *self);
 
-/* The estimator, before a batch and behind it. take: false if the engine refused. tell: true once when a change has taken hold in this
- * batch: the checkpoint that goes with the batch must know. The configuration then is `live`. */
+/* The estimator, before a batch and behind it. take: false if the engine refused. tell: true once
+ * when a change has taken hold in this batch: the checkpoint that goes with the batch must know.
+ * The configuration then is `live`. */
 bool sl_pipeline_policy_take(sl_pipeline_policy *self, sluice_engine *engine);
 bool sl_pipeline_policy_tell(sl_pipeline_policy *self, const sluice_engine *engine);
 

@@ -140,6 +140,12 @@ static void judge_put(sl_pipeline *pipeline, sl_job *job)
         uint64_t end = job->sequence + job->batch->n_samples;
         row->next_sequence = end > row->next_sequence ? end : row->next_sequence;
         count_job(pipeline, job, row);
+        if (restored) {
+            uint32_t n_kept = job->tally.kept;
+            atomic_fetch_add(&pipeline->meters.changes[SL_CHANGE_RESTORE], n_kept);
+            atomic_fetch_add(&pipeline->meters.changes_refused[SL_CHANGE_RESTORE],
+                             fresh.n_samples - n_kept);
+        }
         sl_observer_note(pipeline->observer, job, row->received);
     }
     job->expected_sequence = row->next_sequence;
@@ -184,6 +190,48 @@ static void change_references(sl_pipeline *pipeline, sl_job *job)
     }
 }
 
+static void refuse_forget(sl_pipeline *pipeline, sl_job *job, sl_code code, const char *text)
+{
+    job->code = code;
+    (void)sluice_fail(&job->why, SLUICE_E_BADSAMPLE, "%s", text);
+    atomic_fetch_add(&pipeline->meters.changes_refused[SL_CHANGE_FORGET], 1);
+}
+
+/* Between two messages of the log, in memory here and on the disk in the transaction that this job
+ * is in: what is judged behind it is durable no sooner than it. */
+static void forget_id(sl_pipeline *pipeline, sl_job *job)
+{
+    const sl_forget *wanted = job->wanted;
+    uint64_t offset[SL_FORGET_ROWS];
+    if (wanted->id[0] == '\0') {
+        refuse_forget(pipeline, job, SL_CODE_MALFORMED, "an id has 1 to 256 bytes");
+        return;
+    }
+    uint32_t n = sluice_engine_find_id(pipeline->engine, sl_span_of(wanted->id),
+                                       wanted->has_offset ? wanted->offset : UINT64_MAX, offset,
+                                       SL_FORGET_ROWS);
+    if (n > SL_FORGET_ROWS) {
+        refuse_forget(pipeline, job, SL_CODE_TOO_LARGE,
+                      "more than 1024 kept samples have this id: nothing was forgotten; name one "
+                      "by its offset");
+        return;
+    }
+    if (sl_bytes_append(&job->offsets, offset, n * sizeof *offset) != SLUICE_OK) {
+        refuse_forget(pipeline, job, SL_CODE_WINDOW_EXCEEDED, "no memory");
+        return;
+    }
+    job->forgotten =
+        (sl_forgotten){.n_rows = n, .head_offset = sluice_engine_next_offset(pipeline->engine)};
+    for (uint32_t i = 0; i < n; i++) {
+        (void)sluice_engine_forget(pipeline->engine, offset[i]);
+        job->forgotten.offset =
+            offset[i] > job->forgotten.offset ? offset[i] : job->forgotten.offset;
+    }
+    atomic_fetch_add(n > 0 ? &pipeline->meters.changes[SL_CHANGE_FORGET]
+                           : &pipeline->meters.changes_refused[SL_CHANGE_FORGET],
+                     1);
+}
+
 static void wait_featured(sl_pipeline *pipeline, const sl_job *job)
 {
     pthread_mutex_lock(&pipeline->featured_mutex);
@@ -218,6 +266,9 @@ void *sl_pipeline_run_estimator(void *context)
         case SL_JOB_REFERENCE:
             change_references(pipeline, job);
             break;
+        case SL_JOB_FORGET:
+            forget_id(pipeline, job);
+            break;
         case SL_JOB_CHECKPOINT:
             take_checkpoint(pipeline, job);
             break;
@@ -246,8 +297,19 @@ static sluice_status add_put(sl_store *store, const sl_job *job)
     return sl_store_add_producer(store, &job->after);
 }
 
+static sluice_status add_forgotten(sl_store *store, const sl_job *job)
+{
+    for (size_t at = 0; at < job->offsets.size; at += sizeof(uint64_t)) {
+        uint64_t offset;
+        memcpy(&offset, job->offsets.data + at, sizeof offset);
+        SLUICE_TRY(sl_store_add_forget(store, offset));
+    }
+    return SLUICE_OK;
+}
+
 static sluice_status add_job(sl_store *store, const sl_job *job)
 {
+    SLUICE_TRY(add_forgotten(store, job));
     if (job->kind == SL_JOB_PUT) {
         SLUICE_TRY(add_put(store, job));
     }

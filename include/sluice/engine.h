@@ -91,6 +91,11 @@ void sluice_engine_rows_complete(sluice_engine *engine, uint64_t next_offset);
 /* The smallest offset that any method still remembers (next_offset if none): older rows can go. */
 uint64_t sluice_engine_oldest_row(const sluice_engine *engine);
 
+/* Offsets of the kept samples of `id` that the index remembers (only that at `offset`, unless
+ * UINT64_MAX), each once, at most `max`; returns how many, more than `max` if there are more. */
+uint32_t sluice_engine_find_id(const sluice_engine *engine, sluice_span id, uint64_t offset,
+                               uint64_t *out, uint32_t max);
+
 /* Erases what is remembered of the sample at `offset`; false if nothing was. */
 bool sluice_engine_forget(sluice_engine *engine, uint64_t offset);
 

@@ -51,12 +51,12 @@ typedef struct sluice_toward {
 typedef struct sluice_source_row {
     sluice_span source; /* lent until the next load */
     uint64_t kept, flagged, dropped, duplicates;
-    uint64_t own;    /* of duplicates: of the same source                                    */
-    uint64_t scored; /* samples with a loss                                                  */
-    uint64_t rare;   /* percentile of leverage at least SLUICE_RARE_SHARE                    */
+    uint64_t own;      /* of duplicates: of the same source                                    */
+    uint64_t scored;   /* samples with a loss                                                  */
+    uint64_t rare;     /* percentile of leverage at least SLUICE_RARE_SHARE                    */
     uint64_t restored; /* kept by hand after they were dropped; in none of the other numbers */
-    double cost;     /* of all its samples, in the sender's unit                             */
-    double self;     /* sum of influence on itself                                           */
+    double cost;       /* of all its samples, in the sender's unit                             */
+    double self;       /* sum of influence on itself                                           */
     int64_t first_us, last_us; /* arrival */
     sluice_toward toward[SLUICE_LIMIT_REFERENCES];
 } sluice_source_row;

@@ -6,10 +6,10 @@
  *   digest      one number, equal for equal histories however they were sent and interrupted
  *   dead        dead letters (dead_letters.c); --drop (state_change.c)
  *   dependents  what was dropped in favour of a sample (dependents.c)
- *   forget, retire (state_change.c), restore (restore.c)
+ *   forget (forget.c), restore (restore.c), retire (state_change.c)
  *
- * Why looks are read only and changes need the filter stopped: the one writer of a state is its
- * filter. */
+ * Why looks are read only and changes need the filter stopped, or go through it: the one writer of
+ * a state is its filter. */
 #include "command/command.h"
 #include "command/connection.h"
 #include "command/counters_view.h"
@@ -38,8 +38,10 @@ static const char usage[] =
     "usage: sluice state ls|verify|digest [--state DIR] [-c FILE] [--json]\n"
     "       sluice state dead [--show KEY | --export FILE | --drop] [--state DIR] [-c FILE] "
     "[--json]\n"
-    "       sluice state dependents|forget ID [--state DIR] [-c FILE] [--json]\n"
+    "       sluice state dependents ID [--state DIR] [-c FILE] [--json]\n"
     "       sluice state restore ID [--offset N] [--to ENDPOINT] [--state DIR] [-c FILE] [--json]\n"
+    "       sluice state forget ID [--offset N] [--from ENDPOINT] [--state DIR] [-c FILE] "
+    "[--json]\n"
     "       sluice state retire GROUP [--state DIR] [-c FILE] [--json]\n"
     "\n"
     "  ls          what is in the log, who sent it, who has read how far\n"
@@ -55,10 +57,12 @@ static const char usage[] =
     "\n"
     "The state is --state DIR, or `state` of the configuration -c FILE, or ./sluice-state. "
     "Looking\n"
-    "is possible while the filter runs; to forget, retire or drop, stop it first. A running "
-    "filter\n"
-    "restores with --to and its listen.ingest (--key, --server-key and --timeout as for send; the\n"
-    "key is then named " SL_RESTORE_PRODUCER ").\n";
+    "is possible while the filter runs; to retire or drop, stop it first. A running filter "
+    "restores\n"
+    "with --to and its listen.ingest, and forgets with --from and its listen.egress (--key,\n"
+    "--server-key and --timeout as for send; the key is then named " SL_RESTORE_PRODUCER
+    ", or has\n"
+    "the right \"admin\"). --offset says which of several samples of that id is meant.\n";
 
 typedef struct state_options {
     const char *verb, *path;
@@ -345,22 +349,24 @@ static int parse_own(int argc, char **argv, int *i, state_options *options)
 {
     bool has_value = *i + 1 < argc;
     bool dead = strcmp(options->verb, "dead") == 0, restore = strcmp(options->verb, "restore") == 0;
+    bool forget = strcmp(options->verb, "forget") == 0;
     if (dead && strcmp(argv[*i], "--show") == 0 && has_value) {
         options->dead.show = argv[++*i];
     } else if (dead && strcmp(argv[*i], "--export") == 0 && has_value) {
         options->dead.export_file = argv[++*i];
     } else if (dead && strcmp(argv[*i], "--drop") == 0) {
         options->drop = true;
-    } else if (restore && strcmp(argv[*i], "--offset") == 0 && has_value) {
+    } else if ((restore || forget) && strcmp(argv[*i], "--offset") == 0 && has_value) {
         options->change.has_offset = true;
-        return sl_number_option("state restore", "--offset", argv[++*i], 0, UINT64_MAX - 1,
-                                &options->change.offset)
+        return sl_number_option(restore ? "state restore" : "state forget", "--offset", argv[++*i],
+                                0, UINT64_MAX - 1, &options->change.offset)
                    ? 1
                    : -1;
-    } else if (restore && strcmp(argv[*i], "--to") == 0 && has_value) {
+    } else if ((restore || forget) && has_value &&
+               strcmp(argv[*i], restore ? "--to" : "--from") == 0) {
         options->change.to.endpoint = argv[++*i];
     } else {
-        return restore ? sl_connection_option(argc, argv, i, &options->change.to) : 0;
+        return restore || forget ? sl_connection_option(argc, argv, i, &options->change.to) : 0;
     }
     return 1;
 }

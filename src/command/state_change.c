@@ -1,4 +1,4 @@
-/* state_change.c - what a person may change in a state: forget, retire a group, drop dead letters.
+/* state_change.c - what a person may change in a stopped state: retire a group, drop dead letters.
  *
  *   read only: what is there under that name?  -->  as its writer: one transaction  -->  said
  *
@@ -9,74 +9,12 @@
 #include "command/state_change.h"
 
 #include "bytes.h"
-#include "duplicate/durable.h"
 #include "spool/spool.h"
 #include "command/state_writer.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* --- forget --- */
-
-typedef struct rows_of_id {
-    const char *id;
-    sluice_bytes offsets; /* u64 each */
-    uint32_t n;
-    sluice_status status;
-} rows_of_id;
-
-static bool visit_row(void *context, uint64_t offset, sluice_span row)
-{
-    rows_of_id *rows = context;
-    sluice_sample sample;
-    sl_durable_from from;
-    if (sl_durable_read(row, &sample, &from) == SLUICE_OK &&
-        sl_span_equal(sample.id, sl_span_of(rows->id))) {
-        rows->status = sl_bytes_append(&rows->offsets, &offset, sizeof offset);
-        rows->n++;
-    }
-    return rows->status == SLUICE_OK;
-}
-
-static sluice_status forget_rows(sl_state_change *change, sl_spool *spool, const rows_of_id *rows,
-                                 sluice_message *why)
-{
-    if (rows->n == 0) {
-        return sluice_fail(why, SLUICE_E_IO,
-                           "nothing is remembered of a sample \"%s\": it was not kept, has aged "
-                           "out, or was forgotten before",
-                           change->name);
-    }
-    const uint64_t *offsets = (const uint64_t *)(const void *)rows->offsets.data;
-    SLUICE_TRY(
-        sl_spool_append(spool, &(sl_spool_write){.forget = offsets, .n_forget = rows->n}, why));
-    if (change->json) {
-        printf("{\"forgotten\": %u}\n", rows->n);
-        return SLUICE_OK;
-    }
-    for (uint32_t i = 0; i < rows->n; i++) {
-        printf("forgotten: \"%s\", kept at offset %" PRIu64 "; it represents no longer\n",
-               change->name, offsets[i]);
-    }
-    return SLUICE_OK;
-}
-
-sluice_status sl_state_forget(sl_state_change *change, sluice_message *why)
-{
-    sl_spool *spool = NULL;
-    SLUICE_TRY(sl_state_write(change, &spool, why));
-    rows_of_id rows = {.id = change->name};
-    sluice_status status = sl_spool_rows(spool, visit_row, &rows, why);
-    status = status == SLUICE_OK ? rows.status : status;
-    if (status == SLUICE_OK) {
-        status = forget_rows(change, spool, &rows, why);
-    }
-    sl_bytes_fini(&rows.offsets);
-    sl_spool_close(&spool);
-    return status;
-}
 
 /* --- retire --- */
 

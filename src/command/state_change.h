@@ -9,11 +9,12 @@ typedef struct sl_state_change {
     const char *verb, *path;
     const char *name; /* the sample's id, or the consumer group                                */
     bool json;
-    bool has_offset; /* restore: which of several samples of that id                          */
+    bool has_offset; /* restore, forget: which of several samples of that id                  */
     uint64_t offset;
     bool configured; /* `config` is a file's; else it is as the state has it                  */
     sluice_config config;
-    sl_client_options to; /* endpoint set: through the filter that runs on this state */
+    sl_client_options to; /* endpoint set: through the filter that runs on this state: its
+                             listen.ingest to restore, its listen.egress to forget */
 } sl_state_change;
 
 /* Each opens the state, changes it in one transaction and says what it did. IO: a filter runs on

@@ -180,6 +180,8 @@ sluice_fairness sl_decide_fairness(const sl_decide *decide)
 
 void sl_decide_restore(sluice_verdict *verdict)
 {
-    *verdict = (sluice_verdict){
-        .decision = SLUICE_KEEP, .weight = 1.0F, .n_reasons = 1, .reasons = {SLUICE_REASON_RESTORED}};
+    *verdict = (sluice_verdict){.decision = SLUICE_KEEP,
+                                .weight = 1.0F,
+                                .n_reasons = 1,
+                                .reasons = {SLUICE_REASON_RESTORED}};
 }

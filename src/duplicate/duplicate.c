@@ -21,6 +21,7 @@
  * depends on the log alone, not on what asked for it, and sharded runs agree.
  * Why one index a method, each with bytes of its own: a flood of one kind cannot evict another. */
 #include "duplicate/duplicate.h"
+#include "bytes.h"
 
 #include "duplicate/durable.h"
 #include "duplicate/embedding.h"
@@ -187,6 +188,55 @@ void sl_duplicate_apply(sl_duplicate *duplicate, const sluice_sample *sample)
     advance(duplicate, sample);
 }
 
+static const sl_rows *rows_of(const sl_duplicate *duplicate, sluice_method method)
+{
+    switch (method) {
+    case SLUICE_METHOD_EXACT:
+        return sl_exact_index(duplicate->exact)->rows;
+    case SLUICE_METHOD_TEXT:
+        return sl_text_index(duplicate->text)->rows;
+    case SLUICE_METHOD_IMAGE:
+        return sl_image_rows(duplicate->image);
+    case SLUICE_METHOD_EMBEDDING:
+        return sl_embedding_rows(duplicate->embedding);
+    default:
+        return NULL;
+    }
+}
+
+static bool is_among(uint64_t offset, const uint64_t *list, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        if (list[i] == offset) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint32_t sl_duplicate_find_id(const sl_duplicate *duplicate, sluice_span id, uint64_t offset,
+                              uint64_t *out, uint32_t max)
+{
+    uint32_t n = 0;
+    for (int method = SLUICE_METHOD_EXACT; method < SLUICE_N_METHODS && is_enabled(duplicate);
+         method++) {
+        const sl_rows *rows = rows_of(duplicate, (sluice_method)method);
+        uint32_t place = rows != NULL ? sl_rows_first(rows) : SL_ROWS_NONE;
+        for (; place != SL_ROWS_NONE; place = sl_rows_next_live(rows, place)) {
+            sl_row row;
+            if (!sl_rows_at(rows, place, &row) || !sl_span_equal(row.id, id) ||
+                (offset != UINT64_MAX && row.offset != offset) || is_among(row.offset, out, n)) {
+                continue;
+            }
+            if (n == max) {
+                return n + 1;
+            }
+            out[n++] = row.offset;
+        }
+    }
+    return n;
+}
+
 bool sl_duplicate_forget(sl_duplicate *duplicate, uint64_t offset)
 {
     if (!is_enabled(duplicate)) {
@@ -327,22 +377,6 @@ sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_m
         return sl_embedding_usage(duplicate->embedding);
     }
     return (sl_duplicate_usage){0};
-}
-
-static const sl_rows *rows_of(const sl_duplicate *duplicate, sluice_method method)
-{
-    switch (method) {
-    case SLUICE_METHOD_EXACT:
-        return sl_exact_index(duplicate->exact)->rows;
-    case SLUICE_METHOD_TEXT:
-        return sl_text_index(duplicate->text)->rows;
-    case SLUICE_METHOD_IMAGE:
-        return sl_image_rows(duplicate->image);
-    case SLUICE_METHOD_EMBEDDING:
-        return sl_embedding_rows(duplicate->embedding);
-    default:
-        return NULL;
-    }
 }
 
 static const sl_probe_counts *counts_of(const sl_duplicate *duplicate, sluice_method method)

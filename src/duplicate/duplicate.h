@@ -46,6 +46,15 @@ bool sl_duplicate_redelivers(const sl_duplicate *duplicate, const sluice_sample 
  */
 void sl_duplicate_apply(sl_duplicate *duplicate, const sluice_sample *sample);
 
+/* Finds the kept samples of an id that some method remembers, whoever sent them.
+ *
+ * offset   only the one at this offset; UINT64_MAX: all
+ * out      Out [max]: their offsets, in no order, each once.
+ * Returns  how many; more than `max`: there are more, and `max` are in `out`.
+ * Cost     a walk over all rows: 10 ms for 1e6. */
+uint32_t sl_duplicate_find_id(const sl_duplicate *duplicate, sluice_span id, uint64_t offset,
+                              uint64_t *out, uint32_t max);
+
 /* Erases what every method remembers of the sample; false if nothing was. The state is then what
  * the remaining rows alone would make. The next probe or apply closes the gaps of all
  * samples forgotten before it at once, in a time that grows with the rows (0.2 s for 1e6). */

@@ -341,6 +341,15 @@ uint32_t sl_rows_first(const sl_rows *rows)
     return rows->n_gaps == 0 ? rows->tail : sl_rows_lower(rows, 0, INT64_MIN);
 }
 
+uint32_t sl_rows_next_live(const sl_rows *rows, uint32_t place)
+{
+    if (!rows->wrapped || place < rows->head) {
+        return next_begin(rows, place + 1, rows->head);
+    }
+    uint32_t found = next_begin(rows, place + 1, rows->end);
+    return found != SL_ROWS_NONE ? found : next_begin(rows, 0, rows->head);
+}
+
 void sl_rows_evict(sl_rows *rows, uint64_t below_offset)
 {
     SLUICE_ASSERT(rows->n_gaps == 0);

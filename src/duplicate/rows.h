@@ -62,6 +62,9 @@ void sl_rows_prefetch(const sl_rows *rows, uint32_t place);
 uint32_t sl_rows_first(const sl_rows *rows);
 uint32_t sl_rows_next(const sl_rows *rows, uint32_t place);
 
+/* As next, also while there are gaps. */
+uint32_t sl_rows_next_live(const sl_rows *rows, uint32_t place);
+
 /* Place of the oldest row with at least this offset and arrival; SL_ROWS_NONE if there is none.
  * Arrivals must not fall from row to row, else the answer may be newer than the oldest. Log n. */
 uint32_t sl_rows_lower(const sl_rows *rows, uint64_t offset, int64_t arrived_us);

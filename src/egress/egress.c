@@ -61,6 +61,12 @@ void sl_egress_answer_error(sl_egress *egress, const sl_peer *peer, sl_code code
     (void)sl_egress_answer(egress, peer, false);
 }
 
+bool sl_egress_is_admin(const sl_egress *egress, const sl_received *received)
+{
+    return egress->clients == NULL ||
+           sl_clients_may(egress->clients, received->user, SL_RIGHT_ADMIN);
+}
+
 /* False: the range is nobody's. */
 static bool answer_records(sl_egress *egress, const sl_peer *peer, const sl_records *records)
 {
@@ -80,6 +86,10 @@ static void finish(sl_egress *egress, sl_operation *done)
 {
     if (done->job.kind == SL_JOB_REFERENCE) {
         sl_egress_finish_reference(egress, done);
+        return;
+    }
+    if (done->job.kind == SL_JOB_FORGET) {
+        sl_egress_finish_forget(egress, done);
         return;
     }
     if (done->answered) {
@@ -392,6 +402,9 @@ static void take_message(sl_egress *egress, sl_received *received)
     case SL_REFERENCE:
         sl_egress_take_reference(egress, received);
         break;
+    case SL_FORGET:
+        sl_egress_take_forget(egress, received);
+        break;
     case SL_PING:
         egress->answer.kind = SL_PONG;
         (void)sl_egress_answer(egress, peer, false);
@@ -399,7 +412,7 @@ static void take_message(sl_egress *egress, sl_received *received)
     default:
         sl_egress_answer_error(
             egress, peer, SL_CODE_MALFORMED, false,
-            "this is the egress port: FETCH, COMMIT, REJECT, REFERENCE and PING only");
+            "this is the egress port: FETCH, COMMIT, REJECT, REFERENCE, FORGET and PING only");
         break;
     }
 }

@@ -46,6 +46,14 @@ sl_operation *sl_operations_take_reference(sl_operations *operations,
     return taken;
 }
 
+sl_operation *sl_operations_take_forget(sl_operations *operations, const sl_forget *forget)
+{
+    sl_operation *taken = take(operations, SL_JOB_FORGET);
+    taken->forget = *forget;
+    taken->job.wanted = &taken->forget;
+    return taken;
+}
+
 sl_operation *sl_operations_take(sl_operations *operations, sl_job_kind kind,
                                  sl_consumer_group *group)
 {
@@ -60,6 +68,7 @@ void sl_operations_give(sl_operations *operations, sl_operation *done)
 {
     free(done->dead);
     done->dead = NULL;
+    sl_bytes_fini(&done->job.offsets);
     sl_bytes_clear(&done->wires);
     done->next_free = operations->first_free;
     operations->first_free = done;

@@ -17,6 +17,7 @@ typedef struct sl_operation {
     sl_peer peer;
     sl_spool_group group;
     sl_reference_request reference; /* job.reference */
+    sl_forget forget;               /* job.wanted    */
     sl_spool_dead *dead;            /* owned; job.dead */
     sluice_bytes wires;             /* what dead[].wire points into */
     struct sl_operation *next_free;
@@ -36,6 +37,7 @@ sl_operation *sl_operations_take(sl_operations *operations, sl_job_kind kind,
                                  sl_consumer_group *group);
 sl_operation *sl_operations_take_reference(sl_operations *operations,
                                            const sl_reference_request *request);
+sl_operation *sl_operations_take_forget(sl_operations *operations, const sl_forget *forget);
 void sl_operations_give(sl_operations *operations, sl_operation *done);
 sl_operation *sl_operation_of_job(sl_job *job);
 

@@ -12,12 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool is_admin(sl_egress *egress, const sl_received *received)
-{
-    return egress->clients == NULL ||
-           sl_clients_may(egress->clients, received->user, SL_RIGHT_ADMIN);
-}
-
 /* Adds a piece to the set; false if it was answered with an error. */
 static bool take_piece(sl_egress *egress, sl_received *received)
 {
@@ -51,7 +45,7 @@ void sl_egress_take_reference(sl_egress *egress, sl_received *received)
 {
     const sl_reference_request *request = &received->message.as.reference;
     const sl_peer *peer = &received->peer;
-    if (request->action != SL_REFERENCE_LIST && !is_admin(egress, received)) {
+    if (request->action != SL_REFERENCE_LIST && !sl_egress_is_admin(egress, received)) {
         sl_egress_answer_error(egress, peer, SL_CODE_FORBIDDEN, false,
                                "this key lacks the right \"admin\"");
         return;

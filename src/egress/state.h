@@ -43,11 +43,17 @@ struct sl_egress {
 bool sl_egress_answer(sl_egress *egress, const sl_peer *peer, bool has_body);
 void sl_egress_answer_error(sl_egress *egress, const sl_peer *peer, sl_code code, bool retry,
                             const char *text);
+bool sl_egress_is_admin(const sl_egress *egress, const sl_received *received);
 void sl_egress_start(sl_egress *egress, sl_operation *started); /* to the estimator */
 
 /* --- references.c --- */
 
 void sl_egress_take_reference(sl_egress *egress, sl_received *received);
 void sl_egress_finish_reference(sl_egress *egress, sl_operation *done);
+
+/* --- forget.c --- */
+
+void sl_egress_take_forget(sl_egress *egress, const sl_received *received);
+void sl_egress_finish_forget(sl_egress *egress, sl_operation *done);
 
 #endif

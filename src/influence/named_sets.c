@@ -46,8 +46,9 @@ static sluice_status add_sample(sl_loose_reference *to, const sluice_sample *sam
     if (to->n == SLUICE_LIMIT_REFERENCE) {
         return SLUICE_E_CONFIG;
     }
-    if (views->n_views < 2 || (to->n > 0 && (views->n_views != to->n_views ||
-                                             views->dim != to->dim || views->dim_in != to->dim_in))) {
+    if (views->n_views < 2 ||
+        (to->n > 0 &&
+         (views->n_views != to->n_views || views->dim != to->dim || views->dim_in != to->dim_in))) {
         return SLUICE_E_BADSAMPLE;
     }
     if (to->n > 0 && views->builtin &&

@@ -14,6 +14,8 @@
 #include "spool/seal.h"
 #include "bytes.h"
 
+#include <stdlib.h>
+
 uint64_t sl_rows_store_offset(const sl_rows *rows, uint32_t i)
 {
     return sl_get_u64(rows->directory + (size_t)i * SL_ROWS_ENTRY_BYTES);
@@ -122,19 +124,31 @@ sluice_status sl_rows_store_append(const sl_environment *environment, MDB_txn *t
     return SLUICE_OK;
 }
 
-/* Appends to `out` the value without row `skip`. */
-static sluice_status copy_without(const sl_rows *rows, uint32_t skip, sluice_bytes *out)
+static int compare_offsets(const void *a, const void *b)
 {
-    const uint32_t left = rows->count - 1;
-    const sluice_span gone = sl_rows_store_row(rows, skip);
-    const size_t size =
-        SL_ROWS_HEAD_BYTES + (size_t)left * SL_ROWS_ENTRY_BYTES + rows->bytes.size - gone.size;
-    SLUICE_TRY(sl_bytes_reserve(out, size));
+    uint64_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return (x > y) - (x < y);
+}
+
+static bool is_among(const sl_rows *rows, uint32_t i, const uint64_t *gone, uint32_t n_gone)
+{
+    const uint64_t offset = sl_rows_store_offset(rows, i);
+    return n_gone > 0 && bsearch(&offset, gone, n_gone, sizeof *gone, compare_offsets) != NULL;
+}
+
+/* Appends to `out` the value with the `left` rows that are not gone. */
+static sluice_status copy_without(const sl_rows *rows, const uint64_t *gone, uint32_t n_gone,
+                                  uint32_t left, sluice_bytes *out)
+{
+    SLUICE_TRY(sl_bytes_reserve(out, SL_ROWS_HEAD_BYTES + (size_t)left * SL_ROWS_ENTRY_BYTES +
+                                         rows->bytes.size));
     uint8_t *entry = out->data + SL_ROWS_HEAD_BYTES;
     uint8_t *const bytes = entry + (size_t)left * SL_ROWS_ENTRY_BYTES;
     uint32_t position = 0;
     for (uint32_t i = 0; i < rows->count; i++) {
-        if (i == skip) {
+        if (is_among(rows, i, gone, n_gone)) {
             continue;
         }
         const sluice_span row = sl_rows_store_row(rows, i);
@@ -145,6 +159,7 @@ static sluice_status copy_without(const sl_rows *rows, uint32_t skip, sluice_byt
         position += (uint32_t)row.size;
         entry += SL_ROWS_ENTRY_BYTES;
     }
+    const size_t size = (size_t)(bytes - out->data) + position;
     sl_put_u32(out->data + 16, left);
     sl_put_u32(out->data + 20, 0);
     sl_seal_write(out->data, size, SL_MAGIC_ROWS);
@@ -152,17 +167,25 @@ static sluice_status copy_without(const sl_rows *rows, uint32_t skip, sluice_byt
     return SLUICE_OK;
 }
 
-static sluice_status erase_row(const sl_environment *environment, MDB_cursor *cursor, MDB_val *key,
-                               const sl_rows *rows, uint32_t i, sluice_message *why)
+static sluice_status rewrite(const sl_environment *environment, MDB_cursor *cursor,
+                             const MDB_val *key, const sl_rows *rows, const uint64_t *gone,
+                             uint32_t n_gone, sluice_message *why)
 {
-    if (rows->count == 1) {
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < rows->count; i++) {
+        left += !is_among(rows, i, gone, n_gone);
+    }
+    if (left == rows->count) {
+        return SLUICE_OK;
+    }
+    if (left == 0) {
         int rc = mdb_cursor_del(cursor, 0);
         return rc == 0 ? SLUICE_OK : sl_environment_fail(environment, why, rc, "erase a row");
     }
     /* The old value is lent until the next change, so the new one is made beside it. */
     sluice_bytes copy;
     sl_bytes_init(&copy);
-    sluice_status status = copy_without(rows, i, &copy);
+    sluice_status status = copy_without(rows, gone, n_gone, left, &copy);
     if (status == SLUICE_OK) {
         uint8_t name[8];
         MDB_val same = sl_spool_key_write(sl_spool_key_read(key), name);
@@ -174,11 +197,15 @@ static sluice_status erase_row(const sl_environment *environment, MDB_cursor *cu
     return status;
 }
 
-static sluice_status forget_at(const sl_environment *environment, MDB_cursor *cursor,
-                               uint64_t offset, sluice_message *why)
+/* Erases those of the sorted offsets that lie in the value of the first; *n_done = how many can be
+ * in no other value. */
+static sluice_status forget_some(const sl_environment *environment, MDB_cursor *cursor,
+                                 const uint64_t *gone, uint32_t n_gone, uint32_t *n_done,
+                                 sluice_message *why)
 {
     MDB_val key, value;
-    int rc = sl_cursor_seek(cursor, offset, &key, &value);
+    int rc = sl_cursor_seek(cursor, gone[0], &key, &value);
+    *n_done = n_gone;
     if (rc == MDB_NOTFOUND) {
         return SLUICE_OK;
     }
@@ -191,24 +218,38 @@ static sluice_status forget_at(const sl_environment *environment, MDB_cursor *cu
         return sl_environment_corrupt(environment, why, "rows from offset", sl_spool_key_read(&key),
                                       fault);
     }
-    for (uint32_t i = 0; i < rows.count; i++) {
-        if (sl_rows_store_offset(&rows, i) == offset) {
-            return erase_row(environment, cursor, &key, &rows, i, why);
-        }
+    const uint64_t last = sl_rows_store_offset(&rows, rows.count - 1);
+    *n_done = 1; /* it may lie between two values */
+    while (*n_done < n_gone && gone[*n_done] <= last) {
+        ++*n_done;
     }
-    return SLUICE_OK;
+    return rewrite(environment, cursor, &key, &rows, gone, *n_done, why);
 }
 
-sluice_status sl_rows_store_forget(const sl_environment *environment, MDB_txn *txn, uint64_t offset,
-                                   sluice_message *why)
+sluice_status sl_rows_store_forget(const sl_environment *environment, MDB_txn *txn,
+                                   const uint64_t *offsets, uint32_t n, sluice_message *why)
 {
+    if (n == 0) {
+        return SLUICE_OK;
+    }
     MDB_cursor *cursor;
+    uint64_t *gone = malloc(n * sizeof *gone);
+    if (gone == NULL) {
+        return sluice_fail(why, SLUICE_E_NOMEM, "no memory to erase rows");
+    }
+    memcpy(gone, offsets, n * sizeof *gone);
+    qsort(gone, n, sizeof *gone, compare_offsets);
     int rc = mdb_cursor_open(txn, environment->dbi[SL_DB_ROWS], &cursor);
     if (rc != 0) {
+        free(gone);
         return sl_environment_fail(environment, why, rc, "find a row");
     }
-    sluice_status status = forget_at(environment, cursor, offset, why);
+    sluice_status status = SLUICE_OK;
+    for (uint32_t i = 0, n_done = 0; i < n && status == SLUICE_OK; i += n_done) {
+        status = forget_some(environment, cursor, gone + i, n - i, &n_done, why);
+    }
     mdb_cursor_close(cursor);
+    free(gone);
     return status;
 }
 

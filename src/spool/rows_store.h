@@ -25,9 +25,12 @@ SLUICE_MUST_USE sluice_status sl_rows_store_append(const sl_environment *environ
                                                    const sluice_span *rows, const uint64_t *offsets,
                                                    uint32_t n_rows, sluice_message *why);
 
-/* Erases the row at `offset`; nothing happens if there is none. */
+/* Erases the rows at these offsets, in any order; nothing happens where there is none. None of them
+ * was stored in this transaction: a page that is taken and given back in one is not written, and a
+ * file that ends before its last page looks cut off. */
 SLUICE_MUST_USE sluice_status sl_rows_store_forget(const sl_environment *environment, MDB_txn *txn,
-                                                   uint64_t offset, sluice_message *why);
+                                                   const uint64_t *offsets, uint32_t n,
+                                                   sluice_message *why);
 
 /* Visits the rows at and above `oldest_row`, in order. */
 SLUICE_MUST_USE sluice_status sl_rows_store_visit(const sl_environment *environment, MDB_txn *txn,

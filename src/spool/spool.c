@@ -207,6 +207,51 @@ static sluice_status put_progress(const sl_environment *environment, MDB_txn *tx
                                    : SLUICE_OK;
 }
 
+static bool is_forgotten(const sl_spool_write *write, uint64_t offset)
+{
+    for (uint32_t i = 0; i < write->n_forget; i++) {
+        if (write->forget[i] == offset) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A row that is forgotten in the transaction of its own sample is not stored first. */
+static sluice_status put_rows_left(const sl_environment *environment, MDB_txn *txn,
+                                   const sl_spool_write *write, sluice_message *why)
+{
+    sluice_span *row = calloc(write->n_rows, sizeof *row);
+    uint64_t *offset = calloc(write->n_rows, sizeof *offset);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < write->n_rows && row != NULL && offset != NULL; i++) {
+        if (!is_forgotten(write, write->row_offsets[i])) {
+            row[n] = write->rows[i];
+            offset[n++] = write->row_offsets[i];
+        }
+    }
+    sluice_status status = row == NULL || offset == NULL
+                               ? sluice_fail(why, SLUICE_E_NOMEM, "no memory to write rows")
+                               : sl_rows_store_append(environment, txn, row, offset, n, why);
+    free(row);
+    free(offset);
+    return status;
+}
+
+static sluice_status put_rows(const sl_environment *environment, MDB_txn *txn,
+                              const sl_spool_write *write, uint64_t first, sluice_message *why)
+{
+    SLUICE_TRY(sl_rows_store_forget(environment, txn, write->forget, write->n_forget, why));
+    bool fresh = false;
+    for (uint32_t i = 0; i < write->n_forget; i++) {
+        fresh = fresh || write->forget[i] >= first;
+    }
+    return fresh && write->n_rows > 0
+               ? put_rows_left(environment, txn, write, why)
+               : sl_rows_store_append(environment, txn, write->rows, write->row_offsets,
+                                      write->n_rows, why);
+}
+
 static sluice_status put_all(const sl_spool *spool, MDB_txn *txn, const sl_spool_write *write,
                              outcome *now, sluice_message *why)
 {
@@ -219,11 +264,7 @@ static sluice_status put_all(const sl_spool *spool, MDB_txn *txn, const sl_spool
         return sl_environment_fail(environment, why, rc, "write samples");
     }
     assert_row_offsets(write, first, counters->next_offset);
-    SLUICE_TRY(sl_rows_store_append(environment, txn, write->rows, write->row_offsets,
-                                    write->n_rows, why));
-    for (uint32_t i = 0; i < write->n_forget; i++) {
-        SLUICE_TRY(sl_rows_store_forget(environment, txn, write->forget[i], why));
-    }
+    SLUICE_TRY(put_rows(environment, txn, write, first, why));
     SLUICE_TRY(put_progress(environment, txn, write, counters, why));
     SLUICE_ASSERT(write->oldest_row <= counters->next_offset);
     if (write->oldest_row > counters->oldest_row) {

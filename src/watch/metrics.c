@@ -414,6 +414,19 @@ static void reloads(sl_exposition *to)
     sl_exposition_plain(to, (double)atomic_load(&to->view->options.meters->reloads));
 }
 
+static void changes(sl_exposition *to)
+{
+    static const char *const names[SL_N_CHANGES] = {"forget", "restore"};
+    const sl_view_meters *meters = to->view->options.meters;
+    for (int i = 0; i < SL_N_CHANGES; i++) {
+        sl_label change = {"change", sl_span_of(names[i])};
+        sl_exposition_two(to, change, (sl_label){"result", sl_span_of("done")},
+                          (double)atomic_load(&meters->changes[i]));
+        sl_exposition_two(to, change, (sl_label){"result", sl_span_of("refused")},
+                          (double)atomic_load(&meters->changes_refused[i]));
+    }
+}
+
 static void reload_success(sl_exposition *to)
 {
     sl_exposition_plain(to, atomic_load(&to->view->options.meters->reload_refused) ? 0 : 1);
@@ -511,6 +524,8 @@ static const struct metric {
     {"sluice_config_reload_total", "counter", "Times that the configuration was read again.",
      reloads},
     {"sluice_config_reload_success", "gauge", "0 if the last of them was refused.", reload_success},
+    {"sluice_changes_total", "counter",
+     "Samples that a person had forgotten or restored, or wanted to.", changes},
     {"sluice_build_info", "gauge", "1; version and hash of the configuration.", build_info},
     {"sluice_start_time_seconds", "gauge", "When the process began, in seconds since 1970.",
      start_time},

@@ -14,11 +14,14 @@ typedef struct sl_view_queue {
     sl_ring *ring;    /* Borrows */
 } sl_view_queue;
 
+typedef enum sl_change { SL_CHANGE_FORGET, SL_CHANGE_RESTORE, SL_N_CHANGES } sl_change;
+
 /* What other threads count; relaxed: each number is right by itself. */
 typedef struct sl_view_meters {
     _Atomic uint64_t undecodable, in_flight_bytes, commits, commit_us;
     _Atomic uint64_t reloads;    /* of the configuration              */
     _Atomic bool reload_refused; /* the last of them                  */
+    _Atomic uint64_t changes[SL_N_CHANGES], changes_refused[SL_N_CHANGES]; /* by hand */
 } sl_view_meters;
 
 typedef struct sl_view_options {

@@ -70,6 +70,10 @@ SLUICE_MUST_USE sluice_status sl_consumer_reference_add(sl_consumer *consumer, c
 SLUICE_MUST_USE sluice_status sl_consumer_reference_remove(sl_consumer *consumer, const char *name,
                                                            sl_references *references,
                                                            sluice_message *why);
+/* Erases what the index remembers of a kept sample; no rows: there was nothing. Durable when
+ * answered. Asked again after a lost answer, it finds nothing left. */
+SLUICE_MUST_USE sluice_status sl_consumer_forget(sl_consumer *consumer, const sl_forget *forget,
+                                                 sl_forgotten *forgotten, sluice_message *why);
 SLUICE_MUST_USE sluice_status sl_consumer_reject(sl_consumer *consumer, const sl_reject *reject,
                                                  sluice_message *why);
 

@@ -264,3 +264,13 @@ sluice_status sl_consumer_reference_remove(sl_consumer *consumer, const char *na
     snprintf(request.name, sizeof request.name, "%s", name);
     return ask_reference(consumer, &request, (sluice_span){0}, references, why);
 }
+
+sluice_status sl_consumer_forget(sl_consumer *consumer, const sl_forget *forget,
+                                 sl_forgotten *forgotten, sluice_message *why)
+{
+    *forgotten = (sl_forgotten){0};
+    sl_message request = {.kind = SL_FORGET, .as.forget = *forget};
+    SLUICE_TRY(ask(consumer, &request, SL_FORGOTTEN, 0, why));
+    *forgotten = sl_link_message(consumer->link)->as.forgotten;
+    return SLUICE_OK;
+}

@@ -137,6 +137,14 @@ static sluice_status take_reference(const Sluice__V1__Reference *from, sl_refere
     return TAKE_TEXT("reference.name", from->name, out->name) ? SLUICE_OK : SLUICE_E_BADSAMPLE;
 }
 
+static sluice_status take_forget(const Sluice__V1__Forget *from, sl_forget *out,
+                                 sluice_message *why)
+{
+    out->has_offset = from->only_case == SLUICE__V1__FORGET__ONLY_OFFSET;
+    out->offset = out->has_offset ? from->offset : 0;
+    return TAKE_TEXT("forget.id", from->id, out->id) ? SLUICE_OK : SLUICE_E_BADSAMPLE;
+}
+
 static sluice_status take_references(const Sluice__V1__References *from, sl_references *out,
                                      sluice_message *why)
 {
@@ -220,6 +228,9 @@ static sluice_status take_to(const to_filter *from, sl_message *out, sluice_mess
     case SLUICE__V1__TO_FILTER__KIND_REFERENCE:
         out->kind = SL_REFERENCE;
         return take_reference(from->reference, &out->as.reference, why);
+    case SLUICE__V1__TO_FILTER__KIND_FORGET:
+        out->kind = SL_FORGET;
+        return take_forget(from->forget, &out->as.forget, why);
     case SLUICE__V1__TO_FILTER__KIND_PING:
         out->kind = SL_PING;
         return SLUICE_OK;
@@ -256,6 +267,11 @@ static sluice_status take_from(const from_filter *from, sl_message *out, sluice_
     case SLUICE__V1__FROM_FILTER__KIND_REFERENCES:
         out->kind = SL_REFERENCES;
         return take_references(from->references, &out->as.references, why);
+    case SLUICE__V1__FROM_FILTER__KIND_FORGOTTEN:
+        out->kind = SL_FORGOTTEN;
+        out->as.forgotten = (sl_forgotten){from->forgotten->rows, from->forgotten->offset,
+                                           from->forgotten->head_offset};
+        return SLUICE_OK;
     case SLUICE__V1__FROM_FILTER__KIND_ERROR:
         out->kind = SL_ERROR;
         return take_error(from->error, &out->as.error, why);
@@ -395,6 +411,18 @@ static sluice_status pack_reference(sl_reference_request *request, to_filter *to
     return pack(&to->base, out);
 }
 
+static sluice_status pack_forget(sl_forget *forget, to_filter *to, sluice_bytes *out)
+{
+    Sluice__V1__Forget packed = SLUICE__V1__FORGET__INIT;
+    packed.id = repaired(forget->id);
+    packed.only_case =
+        forget->has_offset ? SLUICE__V1__FORGET__ONLY_OFFSET : SLUICE__V1__FORGET__ONLY__NOT_SET;
+    packed.offset = forget->offset;
+    to->kind_case = SLUICE__V1__TO_FILTER__KIND_FORGET;
+    to->forget = &packed;
+    return pack(&to->base, out);
+}
+
 static sluice_status encode_to(sl_message *message, sluice_bytes *out)
 {
     to_filter to = SLUICE__V1__TO_FILTER__INIT;
@@ -435,6 +463,8 @@ static sluice_status encode_to(sl_message *message, sluice_bytes *out)
         break;
     case SL_REFERENCE:
         return pack_reference(&message->as.reference, &to, out);
+    case SL_FORGET:
+        return pack_forget(&message->as.forget, &to, out);
     default:
         to.kind_case = SLUICE__V1__TO_FILTER__KIND_PING;
         to.ping = &ping;
@@ -523,6 +553,7 @@ static sluice_status encode_from(sl_message *message, sluice_bytes *out)
     from_filter from = SLUICE__V1__FROM_FILTER__INIT;
     Sluice__V1__Welcome welcome = SLUICE__V1__WELCOME__INIT;
     Sluice__V1__Committed committed = SLUICE__V1__COMMITTED__INIT;
+    Sluice__V1__Forgotten forgotten = SLUICE__V1__FORGOTTEN__INIT;
     Sluice__V1__Pong pong = SLUICE__V1__PONG__INIT;
     switch (message->kind) {
     case SL_WELCOME:
@@ -543,6 +574,13 @@ static sluice_status encode_from(sl_message *message, sluice_bytes *out)
         break;
     case SL_REFERENCES:
         return pack_references(&message->as.references, &from, out);
+    case SL_FORGOTTEN:
+        forgotten.rows = message->as.forgotten.n_rows;
+        forgotten.offset = message->as.forgotten.offset;
+        forgotten.head_offset = message->as.forgotten.head_offset;
+        from.kind_case = SLUICE__V1__FROM_FILTER__KIND_FORGOTTEN;
+        from.forgotten = &forgotten;
+        break;
     case SL_ERROR:
         return pack_error(&message->as.error, &from, out);
     default:

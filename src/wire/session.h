@@ -32,6 +32,7 @@ typedef enum sl_kind {
     SL_COMMIT,
     SL_REJECT,
     SL_REFERENCE,
+    SL_FORGET,
     SL_PING, /* to the filter   */
     SL_WELCOME,
     SL_ACK,
@@ -39,6 +40,7 @@ typedef enum sl_kind {
     SL_COMMITTED,
     SL_PONG,
     SL_REFERENCES,
+    SL_FORGOTTEN,
     SL_ERROR /* from the filter */
 } sl_kind;
 
@@ -117,6 +119,16 @@ typedef struct sl_references {
     sl_reference_set set[SLUICE_LIMIT_REFERENCES];
 } sl_references;
 
+typedef struct sl_forget {
+    char id[SLUICE_LIMIT_ID_BYTES + 1];
+    bool has_offset;
+    uint64_t offset; /* only this one */
+} sl_forget;
+typedef struct sl_forgotten {
+    uint32_t n_rows;
+    uint64_t offset, head_offset;
+} sl_forgotten;
+
 typedef struct sl_message {
     sl_kind kind;
     union {
@@ -126,11 +138,13 @@ typedef struct sl_message {
         sl_commit commit;
         sl_reject reject;
         sl_reference_request reference;
+        sl_forget forget;
         sl_welcome welcome;
         sl_ack ack;
         sl_records records;
         sl_committed committed;
         sl_references references;
+        sl_forgotten forgotten;
         sl_error error;
     } as;
 } sl_message;

@@ -3,10 +3,11 @@
 import json
 import signal
 import subprocess
+import urllib.request
 
 import pytest
 
-from harness import Batch, Filter, Peer, SLUICE, annotation_pb, sample, session_pb
+from harness import Batch, Filter, Peer, SLUICE, annotation_pb, error_name, free_port, sample, session_pb
 
 
 def words(n, start=0):
@@ -14,10 +15,11 @@ def words(n, start=0):
 
 
 def state(folder, *arguments, code=0):
+    """What it says; code None: whatever it says, whether it fails or not."""
     done = subprocess.run([SLUICE, "state", arguments[0], "--state", str(folder), *map(str, arguments[1:])],
                           capture_output=True, text=True)
-    assert done.returncode == code, (done.stdout, done.stderr)
-    return done.stdout if code == 0 else done.stderr
+    assert code is None or done.returncode == code, (done.stdout, done.stderr)
+    return done.stdout + done.stderr if code is None else done.stdout if code == 0 else done.stderr
 
 
 def put(one, samples, producer="p"):
@@ -149,16 +151,99 @@ def test_restore_that_is_killed_at_any_moment_happens_once(stopped):
 
 
 def test_forgotten_sample_represents_no_longer(stopped):
-    assert json.loads(state(stopped.state, "forget", "a", "--json")) == {"forgotten": 1}
-    assert "nothing is remembered" in state(stopped.state, "forget", "a", code=1)
-    assert "nothing is remembered" in state(stopped.state, "forget", "b", code=1)  # dropped: no row
+    assert json.loads(state(stopped.state, "forget", "a", "--json")) == {"forgotten": 1, "from_offset": 4}
+    assert json.loads(state(stopped.state, "forget", "a", "--json")) == {"forgotten": 0, "before": True}
+    assert "forgotten before" in state(stopped.state, "forget", "a")
+    assert "it was dropped" in state(stopped.state, "forget", "b", code=1)  # no row
+    assert "no such sample" in state(stopped.state, "forget", "nobody", code=1)
+    assert "at that offset" in state(stopped.state, "forget", "a", "--offset", 3, code=1)
     assert "is sound" in state(stopped.state, "verify")
     assert len(state(stopped.state, "dependents", "a", "--json").splitlines()) == 2  # the log knows
     with stopped as one:
-        assert "stop that one" in state(one.state, "forget", "other", code=1)
+        refused = state(one.state, "forget", "other", code=1)
+        assert "stop that one" in refused and "--from" in refused
         ack = put(one, [sample("d", words(60))])
         assert (ack.kept, ack.dropped) == (1, 0)
         one.stop()
+
+
+def test_running_filter_forgets_from_a_place_of_the_log_on(stopped):
+    port = free_port()
+    stopped.settings["listen.http"] = f"127.0.0.1:{port}"
+    with stopped as one:
+        at = ("--from", one.egress)
+        put(one, [sample("other", words(40, 2000))], producer="q")  # a second one of that id
+        put(one, [sample("e", words(40, 1000) + " end")])
+        assert json.loads(state(one.state, "forget", "a", *at, "--json")) == {"forgotten": 1, "from_offset": 6}
+        assert "forgotten before" in state(one.state, "forget", "a", *at)
+        assert json.loads(state(one.state, "forget", "a", *at, "--json")) == {"forgotten": 0, "before": True}
+        assert "it was dropped" in state(one.state, "forget", "b", *at, code=1)
+        assert "no such sample" in state(one.state, "forget", "nobody", *at, code=1)
+        assert "at that offset" in state(one.state, "forget", "other", "--offset", 0, *at, code=1)
+        assert "kept at offset 4;" in state(one.state, "forget", "other", "--offset", 4, *at)
+        assert "remembers nothing" in subprocess.run([SLUICE, "state", "forget", "a", *at], capture_output=True, text=True, cwd="/").stderr
+        with Peer(one.egress) as client:
+            kind, answer, _ = client.ask(forget=session_pb.Forget(id=""))
+            assert (kind, error_name(answer)) == ("error", "MALFORMED")
+            kind, answer, _ = client.ask(forget=session_pb.Forget(id="x" * 257))
+            assert (kind, error_name(answer)) == ("error", "MALFORMED")
+        numbers = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20).read().decode()
+        assert 'sluice_changes_total{change="forget",result="done"} 2' in numbers
+        assert 'sluice_changes_total{change="forget",result="refused"} 7' in numbers
+        ack = put(one, [sample("d", words(60)), sample("f", words(60) + " end"), sample("g", words(40, 2000)), sample("h", words(40, 1000))])
+        assert (ack.kept, ack.dropped) == (2, 2)  # d and g are new; f repeats d, h the first "other"
+        with Peer(one.egress) as consumer:
+            verdicts = [(s.id, s.annotations[0].duplicate.of) for s in consumer.read_all(every=True)[6:]]
+        one.kill()
+        one.start()  # the same rows, the same answers
+        assert "forgotten before" in state(one.state, "forget", "a", *at)
+        ack = put(one, [sample("i", words(60)), sample("j", words(40, 2000) + " end"), sample("k", words(40, 1000))])
+        assert (ack.kept, ack.dropped) == (0, 3)
+        one.stop()
+    assert verdicts == [("d", ""), ("f", "d"), ("g", ""), ("h", "other")]
+    assert "is sound" in state(stopped.state, "verify")
+    lines = [json.loads(line) for line in state(stopped.state, "dependents", "a", "--json").splitlines()]
+    assert [l["id"] for l in lines] == ["b", "c"]  # the log still names what it cost
+    assert json.loads(state(stopped.state, "restore", "c", "--json"))["restored"] == 2
+
+
+def test_forgetting_is_part_of_the_order_and_of_no_batch(tmp_path):
+    """The same messages, the same forgets between them: the same state, in one run or with a kill behind each step."""
+    digests = []
+    for name, kills in (("calm", False), ("killed", True)):
+        (tmp_path / name).mkdir()
+        with Filter(tmp_path / name) as one:
+            for n in range(8):  # three new ones, and all that came before once more
+                ack = put(one, [sample(f"a{n}-{k}", words(50, 1000 * k)) for k in range(3 * n + 3)])
+                assert ack.kept == 3 + (n > 0)
+                said = json.loads(state(one.state, "forget", f"a{n}-{3 * n}", "--from", one.egress, "--json"))
+                assert said == {"forgotten": 1, "from_offset": 3 * (n + 1) * (n + 2) // 2}
+                if kills:
+                    one.kill()
+                    one.start()
+            one.stop()
+        assert "is sound" in state(one.state, "verify")
+        digests.append(state(one.state, "digest"))
+    assert digests[0] == digests[1]
+
+
+def test_more_samples_of_one_id_than_one_request_may_erase_are_left_alone(tmp_path):
+    with Filter(tmp_path) as one:
+        with Peer(one.ingest) as producer:
+            producer.hello("p")
+            producer.put_acknowledged(0, [sample("x", f"unlike {n} others {n * n} at all {n * 7919}") for n in range(1025)])
+        assert "more than 1024" in state(one.state, "forget", "x", "--from", one.egress, code=None)
+        assert json.loads(state(one.state, "forget", "x", "--offset", 7, "--from", one.egress, "--json"))["forgotten"] == 1
+        assert json.loads(state(one.state, "forget", "x", "--from", one.egress, "--json"))["forgotten"] == 1024
+        one.stop()
+    assert "is sound" in state(one.state, "verify")
+
+
+def test_restored_sample_is_no_second_arrival_in_the_portfolio(stopped):
+    state(stopped.state, "restore", "c")
+    done = subprocess.run([SLUICE, "report", "--state", str(stopped.state), "--json"], capture_output=True, text=True, check=True)
+    total = json.loads(done.stdout)["portfolio"]["total"]
+    assert [total[key] for key in ("received", "kept", "dropped", "duplicates", "restored")] == [4, 2, 2, 2, 1]
 
 
 def test_retired_group_holds_the_log_no_longer(tmp_path):
@@ -215,7 +300,7 @@ def test_dropped_dead_letters_make_room_and_stay_counted(tmp_path):
 
 def test_words_that_are_missing_or_too_many_are_usage_errors(stopped, tmp_path):
     for arguments in (["forget"], ["restore"], ["restore", "a", "b"], ["retire", "x" * 300], ["ls", "a"],
-                      ["forget", "a", "--to", "tcp://127.0.0.1:1"], ["restore", "a", "--offset", "-1"]):
+                      ["forget", "a", "--to", "tcp://127.0.0.1:1"], ["restore", "a", "--from", "tcp://127.0.0.1:1"], ["restore", "a", "--offset", "-1"]):
         state(stopped.state, *arguments, code=64)
     state(tmp_path / "nothing", "forget", "a", code=78)
     assert not (tmp_path / "nothing").exists()

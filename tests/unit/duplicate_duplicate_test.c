@@ -209,6 +209,35 @@ static void test_duplicate_forget_answers_once_and_for_all_methods(void **state)
     sl_duplicate_close(&duplicate);
 }
 
+/* Over a ring that has wrapped, with gaps and without: the same ids as remembered one by one. */
+static void test_duplicate_id_is_found_wherever_its_rows_lie(void **state)
+{
+    (void)state;
+    sl_duplicate *duplicate = open_default();
+    uint64_t out[8];
+    static const char *const names[] = {"even", "odd"};
+    for (uint64_t offset = 0; offset < 5000; offset++) {
+        sluice_sample sample = make_sample(offset, offset, names[offset % 2], "source");
+        apply(duplicate, &sample, SLUICE_KEEP);
+    }
+    uint64_t oldest = sl_duplicate_oldest(duplicate);
+    assert_true(oldest > 0 && oldest < 4990); /* it has wrapped */
+    assert_int_equal(sl_duplicate_find_id(duplicate, sl_span_of("odd"), UINT64_MAX, out, 8), 9);
+    assert_int_equal(sl_duplicate_find_id(duplicate, sl_span_of("eve"), UINT64_MAX, out, 8), 0);
+    for (uint64_t offset = oldest; offset < 5000; offset++) {
+        sluice_span id = sl_span_of(names[offset % 2]);
+        assert_int_equal(sl_duplicate_find_id(duplicate, id, offset, out, 8), 1);
+        assert_int_equal(out[0], offset);
+        if (offset < 4995) { /* leaves a gap, which nothing closes meanwhile */
+            assert_true(sl_duplicate_forget(duplicate, offset));
+            assert_int_equal(sl_duplicate_find_id(duplicate, id, offset, out, 8), 0);
+        }
+    }
+    assert_int_equal(sl_duplicate_find_id(duplicate, sl_span_of("odd"), UINT64_MAX, out, 8), 3);
+    assert_int_equal(out[0] + out[1] + out[2], 4995 + 4997 + 4999);
+    sl_duplicate_close(&duplicate);
+}
+
 static void test_duplicate_disabled_remembers_nothing(void **state)
 {
     (void)state;
@@ -341,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_duplicate_window_of_samples_counts_positions_of_the_log),
         cmocka_unit_test(test_duplicate_window_of_age_is_of_arrival),
         cmocka_unit_test(test_duplicate_forget_answers_once_and_for_all_methods),
+        cmocka_unit_test(test_duplicate_id_is_found_wherever_its_rows_lie),
         cmocka_unit_test(test_duplicate_disabled_remembers_nothing),
         cmocka_unit_test(test_duplicate_open_with_too_little_memory_says_so),
         cmocka_unit_test(test_duplicate_row_read_out_of_order_is_refused),

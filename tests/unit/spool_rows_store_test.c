@@ -165,6 +165,28 @@ static void test_rows_forgotten_one_by_one_leave_the_others(void **state)
     assert_int_equal(next_expected, 0);
 }
 
+/* In one transaction, in any order: each value is written once, and the file is whole. */
+static void test_rows_forgotten_at_once_leave_the_others(void **state)
+{
+    spool_state *s = *state;
+    append_many(s);
+    uint64_t gone[N_OFFSETS];
+    uint32_t n = 0;
+    for (uint64_t k = 0; k < N_OFFSETS; k++) {
+        uint64_t offset = k * 7 % N_OFFSETS;
+        if (mix(offset) % 5 != 0) {
+            gone[n++] = offset;
+            alive[offset] = false;
+        }
+    }
+    append_ok(s, &(sl_spool_write){.forget = gone, .n_forget = n});
+    reopen_state(s);
+    next_expected = 0;
+    assert_int_equal(sl_spool_rows(s->spool, expect_row, NULL, &s->why), SLUICE_OK);
+    assert_true(next_expected > 0);
+    verify_ok(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +196,8 @@ int main(void)
         cmocka_unit_test_setup(test_rows_cut_at_any_byte_are_found, setup_value),
         cmocka_unit_test_setup_teardown(test_rows_forgotten_one_by_one_leave_the_others,
                                         setup_state, teardown_state),
+        cmocka_unit_test_setup_teardown(test_rows_forgotten_at_once_leave_the_others, setup_state,
+                                        teardown_state),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,6 +189,29 @@ static void test_spool_forgotten_row_is_gone_and_the_others_stay(void **state)
     verify_ok(s);
 }
 
+/* Its pages would be taken and given back in one transaction, and the file end before them. */
+static void test_spool_row_forgotten_with_its_own_sample_is_not_stored(void **state)
+{
+    spool_state *s = *state;
+    static uint8_t large[2][100000];
+    append_rows(s, 1);
+    sl_spool_sample samples[2];
+    make_samples(samples, 1, 2, sl_span_of("s"));
+    const sluice_span rows[] = {{large[0], sizeof large[0]}, {large[1], sizeof large[1]}};
+    const uint64_t offsets[] = {1, 2}, forget[] = {2, 1, 0, 1};
+    append_ok(s, &(sl_spool_write){.samples = samples,
+                                   .n_samples = 2,
+                                   .rows = rows,
+                                   .row_offsets = offsets,
+                                   .n_rows = 2,
+                                   .forget = forget,
+                                   .n_forget = 4});
+    reopen_state(s);
+    assert_int_equal(rows_of(s).n, 0);
+    assert_int_equal(samples_from(s, 0).n, 3);
+    verify_ok(s);
+}
+
 static void test_spool_rows_below_the_oldest_are_not_given(void **state)
 {
     spool_state *s = *state;
@@ -310,6 +333,7 @@ int main(void)
         STATE_TEST(test_spool_write_larger_than_a_group_is_split_in_one_commit),
         STATE_TEST(test_spool_sample_larger_than_a_group_has_a_value_of_its_own),
         STATE_TEST(test_spool_forgotten_row_is_gone_and_the_others_stay),
+        STATE_TEST(test_spool_row_forgotten_with_its_own_sample_is_not_stored),
         STATE_TEST(test_spool_rows_below_the_oldest_are_not_given),
         STATE_TEST(test_spool_digest_ignores_commits_times_and_producer_numbers),
         STATE_TEST(test_spool_digest_masks_rows_and_skips_the_old),

@@ -187,6 +187,7 @@ static void test_session_strings_at_limit_pass_and_one_beyond_is_refused(void **
         {SL_REJECT, 5, 1, 256, "reject.group", "", 0},
         {SL_REJECT, 5, 3, 255, "reject.reason", "", 0},
         {SL_REFERENCE, 7, 2, 63, "reference.name", "", 0},
+        {SL_FORGET, 8, 1, 256, "forget.id", "", 0},
         {SL_ERROR, 6, 2, 255, "error.text", "", 0},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -265,6 +266,28 @@ static void test_session_references_come_back_up_to_the_limit(void **state)
     sl_bytes_fini(&frame);
 }
 
+static void test_session_forget_of_one_offset_and_of_all_come_back(void **state)
+{
+    (void)state;
+    sluice_bytes frame = {0};
+    for (int has_offset = 0; has_offset < 2; has_offset++) {
+        memset(&message, 0, sizeof message);
+        message.kind = SL_FORGET;
+        message.as.forget = (sl_forget){"a-é", has_offset == 1, 0};
+        assert_int_equal(sl_session_encode(&message, &frame), SLUICE_OK);
+        assert_int_equal(decode(wire_span(&frame), SL_FORGET), SLUICE_OK);
+        assert_int_equal(decoded.as.forget.has_offset, has_offset);
+        assert_string_equal(decoded.as.forget.id, "a-é");
+    }
+    memset(&message, 0, sizeof message);
+    message.kind = SL_FORGOTTEN;
+    message.as.forgotten = (sl_forgotten){3, 17, BIG};
+    assert_int_equal(sl_session_encode(&message, &frame), SLUICE_OK);
+    assert_int_equal(decode(wire_span(&frame), SL_FORGOTTEN), SLUICE_OK);
+    assert_decoded_is_message();
+    sl_bytes_fini(&frame);
+}
+
 static void test_session_faults_at_limit_pass_and_one_beyond_is_refused(void **state)
 {
     (void)state;
@@ -323,7 +346,7 @@ static void test_session_wrong_frames_are_refused_with_a_sentence(void **state)
 {
     (void)state;
     assert_bad(SL_PING, "", 0, "ToFilter has no kind of message that this version knows");
-    assert_bad(SL_PING, "\x42\x00", 2, "ToFilter has no kind of message that this version knows");
+    assert_bad(SL_PING, "\x4a\x00", 2, "ToFilter has no kind of message that this version knows");
     assert_bad(SL_PONG, "", 0, "FromFilter has no kind of message that this version knows");
     assert_bad(SL_PING, "\x32\x00\x12\x00", 4, "ToFilter has more than one kind of message");
     assert_bad(SL_PING, "\x32\x00\x32\x00", 4, "ToFilter.ping occurs twice");
@@ -444,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_session_empty_values_come_back),
         cmocka_unit_test(test_session_strings_at_limit_pass_and_one_beyond_is_refused),
         cmocka_unit_test(test_session_references_come_back_up_to_the_limit),
+        cmocka_unit_test(test_session_forget_of_one_offset_and_of_all_come_back),
         cmocka_unit_test(test_session_faults_at_limit_pass_and_one_beyond_is_refused),
         cmocka_unit_test(test_session_largest_ack_fits_a_frame),
         cmocka_unit_test(test_session_frame_at_limit_passes_and_one_beyond_is_refused),

@@ -6,6 +6,8 @@
 #include "wire/session.h"
 #include "sluice/engine.h"
 
+#include <stdatomic.h>
+
 /* The producer under whose name samples are offered again: what it puts is kept (sample.restored).
  */
 #define SL_RESTORE_PRODUCER "sluice-restore"
@@ -19,6 +21,7 @@ typedef enum sl_job_kind {
     SL_JOB_REJECT,     /* a consumer rejected a sample: dead letter, row erased                  */
     SL_JOB_REFERENCE,  /* reference sets: look, add one, remove one                              */
     SL_JOB_FORGET,     /* a person wants a kept sample forgotten: rows erased                    */
+    SL_JOB_RESTORE,    /* a dropped sample, offered again by who looks on: ingest makes it a PUT */
     SL_JOB_CHECKPOINT, /* wanted for a clean end, or by ingest when the log is full              */
     SL_JOB_WATCH,      /* who looks on wants a snapshot; ends at the estimator                    */
 } sl_job_kind;
@@ -33,7 +36,8 @@ typedef struct sl_tally {
 typedef struct sl_job {
     /* who made it */
     sl_job_kind kind;
-    bool takes_next;      /* PUT: the sender has no sequence; it takes the producer's next   */
+    atomic_bool *back; /* of who looks on: set when the job is back, in place of a ring; or NULL */
+    bool takes_next;   /* PUT: the sender has no sequence; it takes the producer's next   */
     uint32_t i_producer;  /* PUT                                                             */
     const char *producer; /* PUT: its name, lent for the life of the program                 */
     uint64_t sequence;    /* PUT: of the first sample                                        */

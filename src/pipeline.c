@@ -105,7 +105,8 @@ static sluice_status open_http(sl_pipeline *pipeline, sluice_message *why)
                                                  {"committer", pipeline->to_committer}},
                                        .n_queues = 3,
                                        .restore_s = pipeline->start.restore_s},
-                              .estimator = pipeline->to_estimator};
+                              .estimator = pipeline->to_estimator,
+                              .ingest = pipeline->ingest_done};
     return sl_http_open(&options, &pipeline->http, why);
 }
 

@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#define SL_PIPELINE_RING_PLACES   (SL_INGEST_JOBS + SL_EGRESS_JOBS + 3)
+#define SL_PIPELINE_RING_PLACES   (SL_INGEST_JOBS + SL_EGRESS_JOBS + SL_CHANGES_AT_ONCE + 3)
 #define SL_PIPELINE_CHECKPOINT_US (10 * INT64_C(1000000))
 
 struct sl_pipeline {

@@ -273,6 +273,7 @@ void *sl_pipeline_run_estimator(void *context)
             take_checkpoint(pipeline, job);
             break;
         case SL_JOB_PROGRESS:
+        case SL_JOB_RESTORE:
             break;
         case SL_JOB_WATCH:
             show(pipeline);
@@ -336,7 +337,9 @@ static void give_back(sl_pipeline *pipeline, sl_job *const *job, uint32_t n_jobs
         if (job[i] == &pipeline->last) {
             continue;
         }
-        if (job[i]->kind == SL_JOB_PUT || job[i]->kind == SL_JOB_CHECKPOINT) {
+        if (job[i]->kind == SL_JOB_FORGET && job[i]->back != NULL) {
+            atomic_store(job[i]->back, true); /* its owner may take it at once */
+        } else if (job[i]->kind == SL_JOB_PUT || job[i]->kind == SL_JOB_CHECKPOINT) {
             sl_ring_push(pipeline->ingest_done, job[i]);
         } else {
             sl_ring_push(pipeline->egress_done, job[i]);

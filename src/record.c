@@ -537,6 +537,21 @@ sluice_status sl_record_verdict_of_wire(sluice_span annotated_sample, sluice_are
     return sample_of_wire(annotated_sample, arena, &fields, out);
 }
 
+sluice_span sl_record_before(sluice_span annotated_sample)
+{
+    sl_sample_fields fields;
+    sl_refusal refusal;
+    if (!sl_sample_fields_find(annotated_sample, &fields, &refusal) || !fields.annotated) {
+        return (sluice_span){0};
+    }
+    size_t size = (size_t)(fields.annotation.data - annotated_sample.data);
+    for (size_t length = fields.annotation.size; length > 127; length >>= 7) {
+        size--;
+    }
+    /* a byte of the tag, the last of the length */
+    return (sluice_span){annotated_sample.data, size - 2};
+}
+
 const char *sl_record_decision_name(sluice_decision decision)
 {
     return decision_names[decision];

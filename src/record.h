@@ -35,6 +35,9 @@ SLUICE_MUST_USE sluice_status sl_record_sample_of_wire(sluice_span annotated_sam
 SLUICE_MUST_USE sluice_status sl_record_verdict_of_wire(sluice_span annotated_sample,
                                                         sluice_arena *arena, sluice_sample *out);
 
+/* An annotated sample as it was before its last annotation; empty: it has none. Borrows. */
+sluice_span sl_record_before(sluice_span annotated_sample);
+
 const char *sl_record_decision_name(sluice_decision decision); /* "keep"; lends static memory */
 const char *sl_record_method_name(sluice_method method);       /* "exact"; NULL for NONE */
 

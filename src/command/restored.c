@@ -8,7 +8,6 @@
 #include "command/restored.h"
 
 #include "arena.h"
-#include "decode/sample_fields.h"
 #include "job.h"
 #include "record.h"
 
@@ -29,22 +28,6 @@ static bool visit_producer(void *context, const sl_spool_producer *producer)
     work->found_producer = strcmp(producer->name, SL_RESTORE_PRODUCER) == 0;
     work->i_producer = producer->i_producer;
     return !work->found_producer;
-}
-
-/* The sample as it lay in the log before: without its last annotation. */
-static sluice_span without_annotation(const sl_spool_sample *sample)
-{
-    sl_sample_fields fields;
-    sl_refusal refusal;
-    if (!sl_sample_fields_find(sample->wire, &fields, &refusal) || !fields.annotated) {
-        return (sluice_span){0};
-    }
-    size_t size = (size_t)(fields.annotation.data - sample->wire.data);
-    for (size_t length = fields.annotation.size; length > 127; length >>= 7) {
-        size--;
-    }
-    return (sluice_span){sample->wire.data,
-                         size - 2}; /* a byte of the tag, the last of the length */
 }
 
 static sluice_status add(sl_restored *restored, uint64_t from, uint64_t at)
@@ -68,7 +51,7 @@ static bool visit_sample(void *context, const sl_spool_sample *sample)
     if (sample->i_producer != work->i_producer) {
         return true;
     }
-    sluice_span before = without_annotation(sample);
+    sluice_span before = sl_record_before(sample->wire);
     sluice_sample dropped;
     sl_arena_reset(work->arena, 8 * before.size + 65536);
     if (before.size > 0 && sl_record_sample_of_wire(before, work->arena, &dropped) == SLUICE_OK) {

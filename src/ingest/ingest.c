@@ -8,6 +8,7 @@
  * harms nobody. Why a window of bytes: samples differ in size by a factor of a million. */
 #include "ingest/ingest.h"
 #include "bytes.h"
+#include "ingest/offered.h"
 #include "ingest/producers.h"
 #include "ingest/pull.h"
 #include "ingest/sessions.h"
@@ -17,7 +18,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define MAX_FRAME_BYTES  ((int64_t)SLUICE_LIMIT_MESSAGE_BYTES + (64 << 10))
 #define RETRY_MS         200
@@ -54,13 +54,6 @@ struct sl_ingest {
     sl_message answer;
     sl_log_limit limit;
 };
-
-static int64_t now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 /* --- answers --- */
 
@@ -128,7 +121,7 @@ static void answer_ack(sl_ingest *ingest, sl_session *session, const sl_spool_pr
  * nobody may send now: so one is asked for, once a second until there is room. */
 static void ask_for_checkpoint(sl_ingest *ingest)
 {
-    int64_t now = now_us();
+    int64_t now = sl_sessions_now_us();
     if (ingest->held && !ingest->checkpoint_under_way && now >= ingest->checkpoint_due_us &&
         !atomic_load(&ingest->stopping)) {
         ingest->checkpoint_due_us = now + CHECKPOINT_US;
@@ -149,7 +142,7 @@ static void share_windows(sl_ingest *ingest)
                "commit",
                (unsigned long long)extent.log_bytes, (unsigned long long)extent.max_bytes);
     }
-    int64_t now = now_us();
+    int64_t now = sl_sessions_now_us();
     if (now >= ingest->window_due_us) {
         ingest->window_due_us = now + 1000000;
         ingest->window_bytes = sl_sessions_window(ingest->sessions, now);
@@ -160,7 +153,7 @@ static void share_windows(sl_ingest *ingest)
  * it looks at every producer. */
 static void settle_acks(sl_ingest *ingest)
 {
-    int64_t now = now_us();
+    int64_t now = sl_sessions_now_us();
     if (now < ingest->settle_due_us) {
         return;
     }
@@ -218,7 +211,7 @@ static void take_hello(sl_ingest *ingest, const sl_received *received)
                      "another connection said HELLO with this producer's name");
     }
     sl_session *session = sl_sessions_of_producer(ingest->sessions, row->i_producer);
-    session->seen_us = now_us();
+    session->seen_us = sl_sessions_now_us();
     session->owes_ack = false;
     session->window_bytes = ingest->held ? 0 : ingest->window_bytes;
     ingest->answer.kind = SL_WELCOME;
@@ -319,7 +312,7 @@ static void take_put(sl_ingest *ingest, sl_received *received)
         answer_error(ingest, &received->peer, code, retry, expected, text);
         return;
     }
-    session->seen_us = now_us();
+    session->seen_us = sl_sessions_now_us();
     session->in_flight_bytes += size;
     put *taken = take_free(ingest);
     zmq_msg_move(&taken->frame, &received->body);
@@ -336,7 +329,7 @@ static void take_ping(sl_ingest *ingest, const sl_received *received)
 {
     sl_session *session = sl_sessions_of_peer(ingest->sessions, &received->peer);
     if (session != NULL) {
-        session->seen_us = now_us();
+        session->seen_us = sl_sessions_now_us();
     }
     ingest->answer.kind = SL_PONG;
     (void)answer(ingest, &received->peer);
@@ -454,6 +447,11 @@ static void read_done(sl_ingest *ingest)
             ingest->checkpoint_under_way = false;
             continue;
         }
+        if (job->back != NULL) {
+            sl_offered_take(job, ingest->producers, &ingest->options, ingest->held,
+                            atomic_load(&ingest->stopping));
+            continue;
+        }
         finish(ingest, (put *)((char *)job - offsetof(put, job)));
     }
 }
@@ -466,8 +464,9 @@ static bool is_over(sl_ingest *ingest)
     if (!idle || !atomic_load(&ingest->stopping)) {
         return false;
     }
-    ingest->over_us = ingest->over_us == 0 ? now_us() + CHECKPOINT_US : ingest->over_us;
-    return now_us() >= ingest->over_us || ingest->router == NULL || zmq_poll(&item, 1, 50) <= 0;
+    ingest->over_us = ingest->over_us == 0 ? sl_sessions_now_us() + CHECKPOINT_US : ingest->over_us;
+    return sl_sessions_now_us() >= ingest->over_us || ingest->router == NULL ||
+           zmq_poll(&item, 1, 50) <= 0;
 }
 
 void sl_ingest_run(sl_ingest *ingest)

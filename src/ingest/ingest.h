@@ -18,7 +18,7 @@ typedef struct sl_ingest_options {
     sl_spool *spool;             /* Borrows; read only here */
     sl_ring *features;           /* out: jobs whose batch is to be decoded   */
     sl_ring *estimator;          /* out: the same jobs in order of arrival   */
-    sl_ring *done;               /* in: the same jobs once durable; pollable */
+    sl_ring *done;               /* in: the same jobs once durable, and RESTORE; pollable */
     const sl_key *server_key;    /* Borrows; NULL: no CURVE, everybody may               */
 } sl_ingest_options;
 

@@ -7,6 +7,7 @@
 #include "ingest/sessions.h"
 
 #include <stdlib.h>
+#include <time.h>
 #include <xxhash.h>
 
 #define N_BUCKETS 4096
@@ -128,4 +129,11 @@ uint64_t sl_sessions_window(sl_sessions *sessions, int64_t now_us)
     uint64_t share = WINDOWS_BYTES / n_talking;
     share = share > SL_WINDOW_BYTES_MAX ? SL_WINDOW_BYTES_MAX : share;
     return share < WINDOW_BYTES_MIN ? WINDOW_BYTES_MIN : share;
+}
+
+int64_t sl_sessions_now_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
 }

@@ -24,6 +24,8 @@ typedef struct sl_session {
 SLUICE_MUST_USE sluice_status sl_sessions_open(sl_sessions **out); /* Gives *out     */
 void sl_sessions_close(sl_sessions **sessions_p);                  /* Takes; NULL ok */
 
+int64_t sl_sessions_now_us(void); /* CLOCK_MONOTONIC */
+
 /* The session of a connection; NULL if it has none. */
 sl_session *sl_sessions_of_peer(sl_sessions *sessions, const sl_peer *peer);
 

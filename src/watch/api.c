@@ -18,17 +18,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STALLED_US   (10 * INT64_C(1000000)) /* the estimator has not answered for so long */
-#define JSON_TYPE    "application/json; charset=utf-8"
-#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
-#define EXPLAIN_PATH "/api/v1/explain/"
-#define PICTURE_PATH "/api/v1/thumbnail/"
+#define STALLED_US      (10 * INT64_C(1000000)) /* the estimator has not answered for so long */
+#define JSON_TYPE       "application/json; charset=utf-8"
+#define METRICS_TYPE    "text/plain; version=0.0.4; charset=utf-8"
+#define EXPLAIN_PATH    "/api/v1/explain/"
+#define PICTURE_PATH    "/api/v1/thumbnail/"
+#define DEPENDENTS_PATH "/api/v1/dependents/"
+#define RESTORE_PATH    "/api/v1/restore/"
+#define FORGET_PATH     "/api/v1/forget/"
 
 struct sl_api {
     sl_api_options options;
     sl_view *view;
     sl_tap *tap;
     sl_recent *recent;
+    sl_changes *changes;
     sl_search *search;                      /* that is under way; owned by its answer */
     char token[SL_REQUEST_TOKEN_BYTES + 2]; /* "" = none */
     sluice_bytes scratch;
@@ -77,6 +81,11 @@ sluice_status sl_api_open(const sl_api_options *options, sl_api **out, sluice_me
     status = status == SLUICE_OK ? sl_tap_open(&(*out)->tap) : status;
     status = status == SLUICE_OK ? sl_recent_open(options->view.spool, (*out)->tap, &(*out)->recent)
                                  : status;
+    sl_changes_options changes = {.spool = options->view.spool,
+                                  .meters = options->view.meters,
+                                  .estimator = options->estimator,
+                                  .ingest = options->ingest};
+    status = status == SLUICE_OK ? sl_changes_open(&changes, &(*out)->changes) : status;
     if (status != SLUICE_OK) {
         sl_api_close(out);
     }
@@ -86,6 +95,7 @@ sluice_status sl_api_open(const sl_api_options *options, sl_api **out, sluice_me
 void sl_api_close(sl_api **api_p)
 {
     if (*api_p != NULL) {
+        sl_changes_close(&(*api_p)->changes);
         sl_recent_close(&(*api_p)->recent);
         sl_tap_close(&(*api_p)->tap);
         sl_view_close(&(*api_p)->view);
@@ -312,24 +322,78 @@ static void answer_at_offset(sl_api *api, const char *id, uint64_t offset, sl_an
     answer_json(api, answer, status);
 }
 
-static void answer_explain(sl_api *api, const sl_request *request, sl_answer *answer)
+static void answer_busy(sl_answer *answer, const char *text)
 {
-    const char *id = request->path + strlen(EXPLAIN_PATH);
-    uint64_t offset = sl_request_count(request, "offset", UINT64_MAX, UINT64_MAX);
+    sl_api_refuse(answer, 503, text);
+    answer->header = "Retry-After";
+    answer->value = "1";
+}
+
+static void begin_search(sl_api *api, sl_search_for what, const char *id, sl_answer *answer)
+{
     if (id[0] == '\0' || strlen(id) > SLUICE_LIMIT_ID_BYTES) {
         sl_api_refuse(answer, 400, "an id has 1 to 256 bytes");
-    } else if (offset != UINT64_MAX) {
-        answer_at_offset(api, id, offset, answer);
     } else if (api->search != NULL) {
-        sl_api_refuse(answer, 503, "another search is under way; ?offset=N needs none");
-        answer->header = "Retry-After";
-        answer->value = "1";
-    } else if (sl_search_open(api->options.view.spool, id, &answer->search) != SLUICE_OK) {
+        answer_busy(answer, "another search is under way; ?offset=N needs none");
+    } else if (sl_search_open(api->options.view.spool, what, id, 0, &answer->search) != SLUICE_OK) {
         sl_api_refuse(answer, 500, "no memory");
     } else {
         api->search = answer->search;
         answer->kind = SL_ANSWER_SEARCH;
     }
+}
+
+static void answer_explain(sl_api *api, const sl_request *request, sl_answer *answer)
+{
+    const char *id = request->path + strlen(EXPLAIN_PATH);
+    uint64_t offset = sl_request_count(request, "offset", UINT64_MAX, UINT64_MAX);
+    if (offset != UINT64_MAX && id[0] != '\0' && strlen(id) <= SLUICE_LIMIT_ID_BYTES) {
+        answer_at_offset(api, id, offset, answer);
+    } else {
+        begin_search(api, SL_SEARCH_RECORDS, id, answer);
+    }
+}
+
+static void answer_dependents(sl_api *api, const sl_request *request, sl_answer *answer)
+{
+    begin_search(api, SL_SEARCH_REPRESENTED, request->path + strlen(DEPENDENTS_PATH), answer);
+}
+
+/* --- changes --- */
+
+static void begin_change(sl_api *api, sl_change what, const char *id, const sl_request *request,
+                         sl_answer *answer)
+{
+    sluice_message why = {""};
+    uint32_t code =
+        sl_changes_begin(api->changes, what, id, request->head.body, &answer->order, &why);
+    answer->kind = SL_ANSWER_ORDER;
+    if (code == 503) {
+        answer_busy(answer, why.text);
+    } else if (code != 0) {
+        sl_api_refuse(answer, code, why.text);
+    }
+}
+
+static void answer_restore(sl_api *api, const sl_request *request, sl_answer *answer)
+{
+    const char *id = request->path + strlen(RESTORE_PATH);
+    begin_change(api, SL_CHANGE_RESTORE, id, request, answer);
+}
+
+static void answer_forget(sl_api *api, const sl_request *request, sl_answer *answer)
+{
+    const char *id = request->path + strlen(FORGET_PATH);
+    begin_change(api, SL_CHANGE_FORGET, id, request, answer);
+}
+
+void sl_api_done(sl_api *api, sl_answer *answer)
+{
+    sl_bytes_clear(&api->scratch);
+    uint32_t code = sl_order_write(answer->order, &api->scratch);
+    answer_json(api, answer, SLUICE_OK);
+    answer->code = answer->code == 200 ? code : answer->code;
+    sl_order_leave(&answer->order);
 }
 
 void sl_api_found(sl_api *api, sl_answer *answer)
@@ -338,7 +402,8 @@ void sl_api_found(sl_api *api, sl_answer *answer)
     sl_bytes_clear(&api->scratch);
     sluice_status status = sl_search_write(answer->search, &api->scratch, &n_found);
     answer_json(api, answer, status);
-    answer->code = answer->code == 200 && n_found == 0 ? 404 : answer->code;
+    bool none = n_found == 0 && sl_search_is_for_records(answer->search);
+    answer->code = answer->code == 200 && none ? 404 : answer->code;
     api->search = NULL;
     sl_search_close(&answer->search);
 }
@@ -382,28 +447,32 @@ static const struct route {
     bool prefix; /* more follows */
     bool open;   /* answered without the token: says nothing of samples */
     bool looks;  /* needs the numbers of this moment */
+    bool posts;  /* POST alone: it changes something */
     void (*answer)(sl_api *api, const sl_request *request, sl_answer *answer);
 } routes[] = {
-    {"/", false, false, false, answer_page},
-    {"/icon.svg", false, false, false, answer_page},
-    {"/page.css", false, false, false, answer_page},
-    {"/chart.js", false, false, false, answer_page},
-    {"/draw.js", false, false, false, answer_page},
-    {"/live.js", false, false, false, answer_page},
-    {"/page.js", false, false, false, answer_page},
-    {"/metrics", false, false, true, answer_metrics},
-    {"/livez", false, true, false, answer_alive},
-    {"/readyz", false, true, true, answer_ready},
-    {"/api/v1/status", false, false, true, answer_status},
-    {"/api/v1/portfolio", false, false, true, answer_portfolio},
-    {"/api/v1/duplicates", false, false, true, answer_duplicates},
-    {"/api/v1/top", false, false, true, answer_top},
-    {"/api/v1/recent", false, false, false, answer_recent},
-    {"/api/v1/alerts", false, false, true, answer_alerts},
-    {"/api/v1/config", false, false, true, answer_config},
-    {"/api/v1/tap", false, false, false, answer_tap},
-    {EXPLAIN_PATH, true, false, false, answer_explain},
-    {PICTURE_PATH, true, false, false, answer_thumbnail},
+    {"/", false, false, false, false, answer_page},
+    {"/icon.svg", false, false, false, false, answer_page},
+    {"/page.css", false, false, false, false, answer_page},
+    {"/chart.js", false, false, false, false, answer_page},
+    {"/draw.js", false, false, false, false, answer_page},
+    {"/live.js", false, false, false, false, answer_page},
+    {"/page.js", false, false, false, false, answer_page},
+    {"/metrics", false, false, true, false, answer_metrics},
+    {"/livez", false, true, false, false, answer_alive},
+    {"/readyz", false, true, true, false, answer_ready},
+    {"/api/v1/status", false, false, true, false, answer_status},
+    {"/api/v1/portfolio", false, false, true, false, answer_portfolio},
+    {"/api/v1/duplicates", false, false, true, false, answer_duplicates},
+    {"/api/v1/top", false, false, true, false, answer_top},
+    {"/api/v1/recent", false, false, false, false, answer_recent},
+    {"/api/v1/alerts", false, false, true, false, answer_alerts},
+    {"/api/v1/config", false, false, true, false, answer_config},
+    {"/api/v1/tap", false, false, false, false, answer_tap},
+    {EXPLAIN_PATH, true, false, false, false, answer_explain},
+    {PICTURE_PATH, true, false, false, false, answer_thumbnail},
+    {DEPENDENTS_PATH, true, false, false, false, answer_dependents},
+    {RESTORE_PATH, true, false, false, true, answer_restore},
+    {FORGET_PATH, true, false, false, true, answer_forget},
 };
 
 static const struct route *route_of(const char *path)
@@ -418,19 +487,36 @@ static const struct route *route_of(const char *path)
     return NULL;
 }
 
-/* 0, or the code of the refusal that was answered. */
+static bool may_change(const sl_api *api, const sl_request *request, sl_answer *answer)
+{
+    const char *why = "";
+    uint32_t code = sl_request_may_change(request, &why);
+    if (code == 0 && api->token[0] == '\0' &&
+        !sl_request_is_loopback(api->options.view.config->listen.http)) {
+        code = 403;
+        why = "to change something, security.http_token is needed, or listen.http on a loopback "
+              "address";
+    }
+    if (code != 0) {
+        sl_api_refuse(answer, code, why);
+    }
+    return code == 0;
+}
+
+/* False: the refusal was answered. */
 static bool may_ask(sl_api *api, const sl_request *request, const struct route *route,
                     sl_answer *answer)
 {
     const char *listen = api->options.view.config->listen.http;
     bool has_token = api->token[0] != '\0';
-    if (!has_token && (request->host == NULL || !sl_request_host_is_ours(request->host, listen))) {
+    const char *host = request->head.host;
+    if (!has_token && (host == NULL || !sl_request_host_is_ours(host, listen))) {
         sl_api_refuse(answer, 403,
                       "the Host header must be an address, localhost or the name in listen.http");
         return false;
     }
     if (has_token && (route == NULL || !route->open) &&
-        !sl_request_has_token(request->authorization, api->token)) {
+        !sl_request_has_token(request->head.authorization, api->token)) {
         sl_api_refuse(answer, 401, "this filter asks for the token of security.http_token");
         answer->header = "WWW-Authenticate";
         answer->value = "Basic realm=\"sluice\", charset=\"UTF-8\"";
@@ -441,22 +527,21 @@ static bool may_ask(sl_api *api, const sl_request *request, const struct route *
                       "nothing is here; deploy/docs/operations.md lists what there is");
         return false;
     }
-    if (!request->reads) {
-        sl_api_refuse(answer, 405, "GET and HEAD only");
+    if (route->posts ? !request->posts : !request->reads) {
+        sl_api_refuse(answer, 405, route->posts ? "POST only" : "GET and HEAD only");
         answer->header = "Allow";
-        answer->value = "GET, HEAD";
+        answer->value = route->posts ? "POST" : "GET, HEAD";
         return false;
     }
-    return true;
+    return !route->posts || may_change(api, request, answer);
 }
 
-void sl_api_answer(sl_api *api, const char *method, const char *uri, const char *host,
-                   const char *authorization, sl_answer *answer)
+void sl_api_answer(sl_api *api, const sl_request_head *head, sl_answer *answer)
 {
     *answer = (sl_answer){.kind = SL_ANSWER_BODY};
     sl_request request;
     sluice_message why = {""};
-    uint32_t fault = sl_request_read(method, uri, host, authorization, &request);
+    uint32_t fault = sl_request_read(head, &request);
     const struct route *route = fault == 0 ? route_of(request.path) : NULL;
     if (fault != 0) {
         sl_api_refuse(answer, fault, fault == 414 ? "the path is too long" : "this is no path");
@@ -479,6 +564,7 @@ void sl_api_leave(sl_api *api, sl_answer *answer)
         api->search = NULL;
         sl_search_close(&answer->search);
     }
+    sl_order_leave(&answer->order);
     sl_bytes_fini(&answer->body);
     *answer = (sl_answer){.kind = SL_ANSWER_BODY};
 }

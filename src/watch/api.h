@@ -2,6 +2,7 @@
 #ifndef SL_API_H
 #define SL_API_H
 
+#include "watch/changes.h"
 #include "watch/request.h"
 #include "watch/search.h"
 #include "watch/tap.h"
@@ -10,12 +11,14 @@
 typedef struct sl_api_options {
     sl_view_options view;
     sl_ring *estimator; /* Borrows: where a wish for a snapshot is pushed; NULL: nobody publishes */
+    sl_ring *ingest;    /* Borrows: where a sample to restore is pushed; NULL: no changes */
 } sl_api_options;
 
 typedef enum sl_answer_kind {
     SL_ANSWER_BODY,
-    SL_ANSWER_TAP,   /* 200, then what `watcher` has, until one side ends */
-    SL_ANSWER_SEARCH /* not known yet: step `search`, then sl_api_found */
+    SL_ANSWER_TAP,    /* 200, then what `watcher` has, until one side ends */
+    SL_ANSWER_SEARCH, /* not known yet: step `search`, then sl_api_found */
+    SL_ANSWER_ORDER   /* not done yet: step `order`, then sl_api_done */
 } sl_answer_kind;
 
 typedef struct sl_answer {
@@ -26,6 +29,7 @@ typedef struct sl_answer {
     sluice_bytes body;          /* owned by whoever holds the answer */
     sl_watcher *watcher;        /* to leave by sl_api_leave */
     sl_search *search;          /* to end by sl_api_found or sl_api_leave */
+    sl_order *order;            /* to end by sl_api_done or sl_api_leave */
 } sl_answer;
 
 typedef struct sl_api sl_api;
@@ -38,11 +42,12 @@ void sl_api_close(sl_api **api_p);
 /* Ten times a second: wishes for a snapshot, reads on in the log. */
 void sl_api_tick(sl_api *api, int64_t now_us);
 
-/* uri  As it came: path and query, encoded. */
-void sl_api_answer(sl_api *api, const char *method, const char *uri, const char *host,
-                   const char *authorization, sl_answer *answer);
+/* head  Borrows until the return. */
+void sl_api_answer(sl_api *api, const sl_request_head *head, sl_answer *answer);
 /* The search of `answer` has ended: it becomes a body. */
 void sl_api_found(sl_api *api, sl_answer *answer);
+/* So has its order, or nobody waits for it any longer. */
+void sl_api_done(sl_api *api, sl_answer *answer);
 void sl_api_leave(sl_api *api, sl_answer *answer); /* frees what it holds; it is empty again */
 
 /* {"error": text} */

@@ -1,7 +1,7 @@
 /* http.c - listens on listen.http and answers: metrics, API, live tap.
  *
  *   connection --libmicrohttpd--> exchange --api--> body            queued at once
- *                                              --> watcher, search  suspended until there is more
+ *                                              --> watcher, search, order: suspended meanwhile
  *   loop: wait for sockets (100 ms at most) -> tick -> wake who has something -> cut who is slow
  *
  * Why one thread for all: what is answered is small and made from memory or a few reads of the log;
@@ -42,7 +42,8 @@ typedef struct place { /* of one connection */
 typedef struct exchange {
     struct sl_http *http;
     struct MHD_Connection *connection;
-    bool seen, answered, suspended;
+    bool seen, answered, suspended, cut; /* cut: its body is longer than any may be */
+    sluice_bytes body;
     int64_t began_us;
     sl_answer answer;
     struct exchange *next; /* of those that wait */
@@ -133,20 +134,35 @@ static void wait_for_more(sl_http *http, exchange *waiter)
     http->waiting = waiter;
 }
 
+static sl_request_head head_of(const exchange *now, const char *method)
+{
+    struct MHD_Connection *from = now->connection;
+    return (sl_request_head){
+        .method = method,
+        .uri = now->uri,
+        .host = MHD_lookup_connection_value(from, MHD_HEADER_KIND, "Host"),
+        .authorization = MHD_lookup_connection_value(from, MHD_HEADER_KIND, "Authorization"),
+        .origin = MHD_lookup_connection_value(from, MHD_HEADER_KIND, "Origin"),
+        .content_type = MHD_lookup_connection_value(from, MHD_HEADER_KIND, "Content-Type"),
+        .fetch_site = MHD_lookup_connection_value(from, MHD_HEADER_KIND, "Sec-Fetch-Site"),
+        .x_sluice = MHD_lookup_connection_value(from, MHD_HEADER_KIND, "X-Sluice"),
+        .body = {now->body.data, now->body.size},
+        .cut = now->cut};
+}
+
 static enum MHD_Result begin_answer(sl_http *http, exchange *now, struct MHD_Connection *connection,
                                     const char *method)
 {
     now->connection = connection;
     now->began_us = sl_view_clock_us();
     place *held = place_of(connection);
-    const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
-    const char *said = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization");
-    sl_api_answer(http->api, method, now->uri, host, said, &now->answer);
+    sl_request_head head = head_of(now, method);
+    sl_api_answer(http->api, &head, &now->answer);
     if (held != NULL) {
         held->since_us = now->began_us;
         held->phase = now->answer.kind == SL_ANSWER_TAP ? WATCHING : ANSWERING;
     }
-    if (now->answer.kind == SL_ANSWER_SEARCH) {
+    if (now->answer.kind == SL_ANSWER_SEARCH || now->answer.kind == SL_ANSWER_ORDER) {
         wait_for_more(http, now);
         now->suspended = true;
         MHD_suspend_connection(connection);
@@ -162,24 +178,34 @@ static enum MHD_Result begin_answer(sl_http *http, exchange *now, struct MHD_Con
     return queue(now);
 }
 
+static void take_body(exchange *now, const char *piece, size_t size)
+{
+    if (size == 0 || now->cut) {
+        return;
+    }
+    now->cut = now->body.size + size > SL_REQUEST_BODY_BYTES ||
+               sl_bytes_append(&now->body, piece, size) != SLUICE_OK;
+}
+
 static enum MHD_Result answer_request(void *context, struct MHD_Connection *connection,
                                       const char *url, const char *method, const char *version,
                                       const char *upload, size_t *upload_size, void **request)
 {
     (void)url;
     (void)version;
-    (void)upload;
     sl_http *http = context;
     exchange *now = *request;
     if (now == NULL) {
         return MHD_NO; /* no memory */
     }
-    if (now->began_us != 0) { /* a search has ended */
+    if (now->began_us != 0) { /* a search or an order has ended */
         return now->answered ? MHD_YES : queue(now);
     }
-    bool reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-    if (reads && (!now->seen || *upload_size > 0)) {
+    bool waits =
+        strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "POST") == 0;
+    if (waits && (!now->seen || *upload_size > 0)) {
         now->seen = true; /* an answer before the request is whole would end the connection */
+        take_body(now, upload, *upload_size);
         *upload_size = 0;
         return MHD_YES;
     }
@@ -221,6 +247,7 @@ static void end_request(void *context, struct MHD_Connection *connection, void *
         }
     }
     sl_api_leave(http->api, &ended->answer);
+    sl_bytes_fini(&ended->body);
     free(ended);
     *request = NULL;
 }
@@ -271,7 +298,26 @@ static bool step_search(sl_http *http, exchange *searching, int64_t now_us)
     return true;
 }
 
-/* Wakes who has something to send; true if a search wants to go on soon. */
+/* Ends the wait of a search or an order, or steps it; true when it has become an answer. What is on
+ * its way to the disk at the end still gets there. */
+static bool step(sl_http *http, exchange *waiter, bool stopping, int64_t now_us)
+{
+    if (waiter->answer.kind == SL_ANSWER_ORDER) {
+        bool done = sl_order_step(waiter->answer.order, now_us, SEARCH_US);
+        if (done || stopping) {
+            sl_api_done(http->api, &waiter->answer);
+        }
+        return done || stopping;
+    }
+    if (stopping) {
+        sl_api_leave(http->api, &waiter->answer);
+        sl_api_refuse(&waiter->answer, 503, "this filter is shutting down");
+        return true;
+    }
+    return step_search(http, waiter, now_us);
+}
+
+/* Wakes who has something to send; true if a search or an order wants to go on soon. */
 static bool serve_waiting(sl_http *http, int64_t now_us)
 {
     bool searching = false;
@@ -280,12 +326,8 @@ static bool serve_waiting(sl_http *http, int64_t now_us)
         exchange *waiter = *at;
         bool stopping = atomic_load(&http->stopping);
         bool done = false;
-        if (waiter->answer.kind == SL_ANSWER_SEARCH) {
-            if (stopping) {
-                sl_api_leave(http->api, &waiter->answer);
-                sl_api_refuse(&waiter->answer, 503, "this filter is shutting down");
-            }
-            done = stopping || step_search(http, waiter, now_us);
+        if (waiter->answer.kind == SL_ANSWER_SEARCH || waiter->answer.kind == SL_ANSWER_ORDER) {
+            done = step(http, waiter, stopping, now_us);
             searching = searching || !done;
         }
         if (done) {

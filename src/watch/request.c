@@ -46,12 +46,12 @@ static bool decode(const char *from, const char *end, bool plus_is_space, char *
     return true;
 }
 
-uint32_t sl_request_read(const char *method, const char *uri, const char *host,
-                         const char *authorization, sl_request *out)
+uint32_t sl_request_read(const sl_request_head *head, sl_request *out)
 {
-    out->reads = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
-    out->host = host;
-    out->authorization = authorization;
+    const char *uri = head->uri;
+    out->reads = strcmp(head->method, "GET") == 0 || strcmp(head->method, "HEAD") == 0;
+    out->posts = strcmp(head->method, "POST") == 0;
+    out->head = *head;
     out->path[0] = out->query[0] = '\0';
     size_t size = strlen(uri);
     if (size >= SL_REQUEST_URI_BYTES) {
@@ -119,6 +119,55 @@ bool sl_request_host_is_ours(const char *host, const char *listen)
     size_t size = name_size(host);
     return is_address(host, size) || (size == 9 && strncasecmp(host, "localhost", 9) == 0) ||
            (size > 0 && size == name_size(listen) && strncasecmp(host, listen, size) == 0);
+}
+
+bool sl_request_is_loopback(const char *listen)
+{
+    size_t size = name_size(listen);
+    return (size == 9 && strncasecmp(listen, "localhost", 9) == 0) ||
+           (size == 5 && strncmp(listen, "[::1]", 5) == 0) ||
+           (strncmp(listen, "127.", 4) == 0 && is_address(listen, size));
+}
+
+/* "http://HOST" or "https://HOST" (a proxy's), with the port that Host says too. */
+static bool is_our_origin(const char *origin, const char *host)
+{
+    size_t scheme = strncmp(origin, "http://", 7) == 0    ? 7
+                    : strncmp(origin, "https://", 8) == 0 ? 8
+                                                          : 0;
+    return scheme > 0 && host != NULL && strcasecmp(origin + scheme, host) == 0;
+}
+
+static bool is_json(const char *type)
+{
+    static const char json[] = "application/json";
+    size_t size = sizeof json - 1;
+    return type != NULL && strncasecmp(type, json, size) == 0 &&
+           (type[size] == '\0' || type[size] == ';' || type[size] == ' ');
+}
+
+uint32_t sl_request_may_change(const sl_request *request, const char **why)
+{
+    const sl_request_head *head = &request->head;
+    if (head->x_sluice == NULL || strcmp(head->x_sluice, "1") != 0) {
+        *why = "a change needs the header X-Sluice: 1";
+        return 403;
+    }
+    if ((head->origin != NULL && !is_our_origin(head->origin, head->host)) ||
+        (head->fetch_site != NULL && strcmp(head->fetch_site, "same-origin") != 0 &&
+         strcmp(head->fetch_site, "none") != 0)) {
+        *why = "a page of another origin may change nothing here";
+        return 403;
+    }
+    if (!is_json(head->content_type)) {
+        *why = "a change needs a body of the type application/json";
+        return 415;
+    }
+    if (head->cut) {
+        *why = "the body is longer than any change";
+        return 413;
+    }
+    return 0;
 }
 
 static bool equal_in_constant_time(const char *a, size_t a_size, const char *token)

@@ -28,7 +28,7 @@ typedef struct sl_view_options {
     const sluice_config *config; /* Borrows, all of them */
     sl_spool *spool;
     sl_observer *observer; /* has published once */
-    const sl_view_meters *meters;
+    sl_view_meters *meters;
     sluice_config *_Atomic *live; /* its live keys hold now, NULL: no news; the view takes it */
     sl_view_queue queue[SL_VIEW_QUEUES];
     uint32_t n_queues;

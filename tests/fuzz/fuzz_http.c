@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static sluice_config config;
 static sl_api *api;
 static sl_api *guarded; /* with a token */
+static sl_ring *to_estimator, *to_ingest;
 
 static void check(sluice_status status)
 {
@@ -58,14 +59,23 @@ static sl_spool *open_spool(void)
     check(sl_spool_open(&options, &spool, &why));
     static const char *const id[3] = {"a", "b/c", "<script>"};
     static const char *const type[3] = {"text/plain", "", "image/png"};
+    static const sluice_decision decision[3] = {SLUICE_KEEP, SLUICE_DROP, SLUICE_KEEP};
     sl_spool_sample samples[3];
     sluice_bytes wire[3] = {{0}}, note[3] = {{0}};
     for (uint32_t i = 0; i < 3; i++) {
         put_sample(&wire[i], id[i], type[i], "<script>alert(1)</script>&");
-        sluice_sample sample = {.offset = i, .id = sl_span_of(id[i])};
+        sluice_sample sample = {
+            .offset = i, .id = sl_span_of(id[i]), .verdict = {.decision = decision[i]}};
+        if (decision[i] == SLUICE_DROP) {
+            sample.match = (sluice_match){.method = SLUICE_METHOD_TEXT,
+                                          .similarity = 0.5F,
+                                          .of_id = sl_span_of("a"),
+                                          .of_source = sl_span_of("<b>s")};
+        }
         check(sl_record_annotate(&sample, &note[i]));
         samples[i] = (sl_spool_sample){.offset = i,
                                        .arrived_us = 1,
+                                       .decision = decision[i],
                                        .wire = {wire[i].data, wire[i].size},
                                        .annotation = {note[i].data, note[i].size}};
     }
@@ -103,7 +113,9 @@ static sl_api *open_api(sl_spool *spool, const char *token)
                                        .spool = spool,
                                        .observer = observer,
                                        .meters = &meters,
-                                       .live = &live}};
+                                       .live = &live},
+                              .estimator = to_estimator,
+                              .ingest = to_ingest};
     check(sl_api_open(&options, &out, &why));
     sl_api_tick(out, sl_view_clock_us());
     return out;
@@ -118,6 +130,9 @@ static void open_all(void)
     sluice_config_default(&config);
     config.duplicate.exact_memory = config.duplicate.text_memory = 1 << 20;
     config.duplicate.image_memory = 1 << 20;
+    snprintf(config.listen.http, sizeof config.listen.http, "127.0.0.1:9570");
+    check(sl_ring_open(8, false, &to_estimator));
+    check(sl_ring_open(8, false, &to_ingest));
     sl_spool *spool = open_spool();
     guarded = open_api(spool, path);
     api = open_api(spool, "");
@@ -143,11 +158,40 @@ static void look_at(const sl_answer *answer)
     }
 }
 
-static void ask(sl_api *of, const char *method, const char *uri, const char *host,
-                const char *authorization)
+/* What estimator and ingest would do, by turns well and badly. */
+static void work(void)
+{
+    static uint32_t turn;
+    for (sl_job *job = sl_ring_try_pop(to_estimator); job != NULL;
+         job = sl_ring_try_pop(to_estimator)) {
+        if (job->back != NULL) {
+            SLUICE_ASSERT(job->kind == SL_JOB_FORGET && job->wanted->id[0] != '\0');
+            job->forgotten = (sl_forgotten){turn % 3, 1, 3};
+            job->code = turn++ % 4 == 3 ? SL_CODE_TOO_LARGE : SL_CODE_UNSPECIFIED;
+            atomic_store(job->back, true);
+        }
+    }
+    for (sl_job *job = sl_ring_try_pop(to_ingest); job != NULL; job = sl_ring_try_pop(to_ingest)) {
+        sluice_message why;
+        SLUICE_ASSERT(job->kind == SL_JOB_RESTORE);
+        check(sluice_batch_decode(job->batch, job->bytes, &why));
+        SLUICE_ASSERT(job->batch->n_samples == 1);
+        job->batch->samples[0].offset = 3;
+        job->batch->samples[0].match.redelivered = turn++ % 2 == 1;
+        atomic_store(job->back, true);
+    }
+}
+
+static void ask(sl_api *of, const sl_request_head *head)
 {
     sl_answer answer;
-    sl_api_answer(of, method, uri, host, authorization, &answer);
+    sl_api_answer(of, head, &answer);
+    if (answer.kind == SL_ANSWER_ORDER) {
+        while (!sl_order_step(answer.order, sl_view_clock_us(), 1000)) {
+            work();
+        }
+        sl_api_done(of, &answer);
+    }
     if (answer.kind == SL_ANSWER_SEARCH) {
         while (!sl_search_step(answer.search, 1000)) {
         }
@@ -162,7 +206,8 @@ static void ask(sl_api *of, const char *method, const char *uri, const char *hos
     sl_api_leave(of, &answer);
 }
 
-/* Lines: method, uri, host, authorization; what is missing is not said. */
+/* Lines: method, uri, host, authorization, origin, content type, Sec-Fetch-Site, X-Sluice; then the
+ * body. What is missing is not said. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (api == NULL) {
@@ -174,14 +219,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memcpy(text, data, size);
     }
     text[size] = '\0';
-    char *line[4] = {NULL};
+    char *line[8] = {NULL};
     char *rest = text;
-    for (int i = 0; i < 4 && rest != NULL; i++) {
+    for (int i = 0; i < 8 && rest != NULL; i++) {
         line[i] = strsep(&rest, "\n");
     }
-    const char *uri = line[1] != NULL ? line[1] : "";
-    ask(api, line[0], uri, line[2], line[3]);
-    ask(guarded, line[0], uri, line[2], line[3]);
+    size_t body = rest != NULL ? size - (size_t)(rest - text) : 0;
+    size_t taken = body < SL_REQUEST_BODY_BYTES ? body : SL_REQUEST_BODY_BYTES;
+    const sl_request_head head = {.method = line[0],
+                                  .uri = line[1] != NULL ? line[1] : "",
+                                  .host = line[2],
+                                  .authorization = line[3],
+                                  .origin = line[4],
+                                  .content_type = line[5],
+                                  .fetch_site = line[6],
+                                  .x_sluice = line[7],
+                                  .body = {(const uint8_t *)rest, taken},
+                                  .cut = taken < body};
+    ask(api, &head);
+    ask(guarded, &head);
     free(text);
     return 0;
 }

@@ -12,7 +12,8 @@ static sl_request request;
 
 static uint32_t read_uri(const char *uri)
 {
-    return sl_request_read("GET", uri, "localhost", NULL, &request);
+    const sl_request_head head = {.method = "GET", .uri = uri, .host = "localhost"};
+    return sl_request_read(&head, &request);
 }
 
 static void test_request_path_is_decoded_and_query_kept(void **state)
@@ -109,6 +110,70 @@ static void test_request_token_as_bearer_and_as_password(void **state)
     assert_false(sl_request_has_token(NULL, token));
 }
 
+static uint32_t may_change(const char *origin, const char *site, const char *type, const char *mark,
+                           bool cut)
+{
+    const char *why = NULL;
+    const sl_request_head head = {.method = "POST",
+                                  .uri = "/api/v1/restore/a",
+                                  .host = "127.0.0.1:9570",
+                                  .origin = origin,
+                                  .fetch_site = site,
+                                  .content_type = type,
+                                  .x_sluice = mark,
+                                  .cut = cut};
+    assert_int_equal(sl_request_read(&head, &request), 0);
+    assert_true(request.posts && !request.reads);
+    uint32_t code = sl_request_may_change(&request, &why);
+    assert_true((code == 0) == (why == NULL));
+    return code;
+}
+
+static void test_request_that_a_page_of_another_site_can_make_changes_nothing(void **state)
+{
+    (void)state;
+    static const char json[] = "application/json";
+    assert_int_equal(may_change(NULL, NULL, json, "1", false), 0); /* no browser */
+    assert_int_equal(may_change("http://127.0.0.1:9570", "same-origin", json, "1", false), 0);
+    assert_int_equal(
+        may_change("https://127.0.0.1:9570", NULL, "Application/JSON; charset=utf-8", "1", false),
+        0);
+    static const char *const foreign[] = {"null",
+                                          "http://evil.example",
+                                          "http://127.0.0.1:9571",
+                                          "http://127.0.0.1",
+                                          "http://127.0.0.1:9570.evil.example",
+                                          "127.0.0.1:9570",
+                                          "file://127.0.0.1:9570",
+                                          ""};
+    for (size_t i = 0; i < sizeof foreign / sizeof foreign[0]; i++) {
+        assert_int_equal(may_change(foreign[i], NULL, json, "1", false), 403);
+    }
+    assert_int_equal(may_change(NULL, "cross-site", json, "1", false), 403);
+    assert_int_equal(may_change(NULL, "same-site", json, "1", false), 403);
+    assert_int_equal(may_change(NULL, NULL, json, NULL, false), 403);
+    assert_int_equal(may_change(NULL, NULL, json, "0", false), 403);
+    assert_int_equal(may_change(NULL, NULL, NULL, "1", false), 415);
+    assert_int_equal(may_change(NULL, NULL, "text/plain", "1", false), 415);
+    assert_int_equal(may_change(NULL, NULL, "application/jsonp", "1", false), 415);
+    assert_int_equal(may_change(NULL, NULL, json, "1", true), 413);
+}
+
+static void test_request_loopback_is_told_from_the_rest(void **state)
+{
+    (void)state;
+    static const char *const here[] = {"127.0.0.1:9570", "127.8.0.1:1", "localhost:80",
+                                       "[::1]:9570"};
+    static const char *const open[] = {"0.0.0.0:9570", ":9570",    "*:9570",         "10.0.0.7:1",
+                                       "[::]:9570",    "127.evil", "localhost.evil", "[::11]:1"};
+    for (size_t i = 0; i < sizeof here / sizeof here[0]; i++) {
+        assert_true(sl_request_is_loopback(here[i]));
+    }
+    for (size_t i = 0; i < sizeof open / sizeof open[0]; i++) {
+        assert_false(sl_request_is_loopback(open[i]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +183,8 @@ int main(void)
         cmocka_unit_test(test_request_count_is_bounded),
         cmocka_unit_test(test_request_host_of_another_site_is_not_ours),
         cmocka_unit_test(test_request_token_as_bearer_and_as_password),
+        cmocka_unit_test(test_request_that_a_page_of_another_site_can_make_changes_nothing),
+        cmocka_unit_test(test_request_loopback_is_told_from_the_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

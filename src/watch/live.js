@@ -159,21 +159,97 @@ function watchLive(page) {
 
     const plain = text => element("p", {class: "text", dir: "auto", tabindex: "0"}, text ?? "");
 
-    // The command that brings a dropped sample back; only for ids that can be typed.
-    function restoring(sample) {
-        if (sample === null || sample.record.decision !== "drop" || !/^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(sample.record.id) || sample.record.id.startsWith("-")) { return null; }
-        const ingest = seen.config && /^ {2}ingest: "?(tcp:\/\/[\w.:\-[\]*]+|ipc:\/\/[\w./-]+)/m.exec(seen.config.yaml);
-        const text = `sluice state restore '${sample.record.id.replaceAll("'", "'\\''")}' --offset ${sample.offset}` + (ingest ? ` --to ${ingest[1]}` : "");
-        const said = element("span", {class: "quiet", role: "status"}), copy = element("button", {type: "button"}, "Copy");
-        copy.addEventListener("click", async () => {
+    // --- changes: a dropped sample comes back, a kept one is forgotten ---
+
+    // Resolves to whether a person said yes; Escape is a no.
+    function confirmed(question) {
+        const dialog = $("confirm");
+        $("confirm-text").textContent = question;
+        dialog.returnValue = "no";
+        dialog.showModal();
+        return new Promise(resolve => dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), {once: true}));
+    }
+
+    // The header is what no page of another site can send here.
+    async function change(verb, id, offset) {
+        const answer = await fetch(`${location.origin}/api/v1/${verb}/${encodeURIComponent(id)}`, {method: "POST", signal: AbortSignal.timeout(20000),
+            headers: {"Content-Type": "application/json", "X-Sluice": "1"}, body: JSON.stringify({offset})});
+        const said = await answer.json();
+        if (!answer.ok) { throw new Error(said.error + (said.offset === undefined ? "" : `: it is kept at offset ${number(said.offset)}`)); }
+        return said;
+    }
+
+    // A button that asks first, acts, and says what came of it.
+    function asking(label, question, act) {
+        const said = element("span", {class: "quiet", role: "status"}), button = element("button", {type: "button"}, label);
+        let acts = false;
+        button.addEventListener("click", async () => {
+            if (acts || !await confirmed(question)) { return; }
+            acts = true;
+            said.textContent = "…";
             try {
-                await navigator.clipboard.writeText(text);
-                said.textContent = "copied";
-            } catch {
-                said.textContent = "cannot copy here: select the text";
+                said.textContent = await act();
+            } catch (fault) {
+                said.textContent = fault.message;
+            }
+            acts = false;
+        });
+        return [button, " ", said];
+    }
+
+    const restoreButton = (id, source, offset) => asking("Restore", `Offer ${id} of ${name(source)}, dropped at offset ${number(offset)}, again as kept, to every consumer group?`,
+        async () => `restored: kept at offset ${number((await change("restore", id, offset)).offset)}`);
+
+    // The button, and the command for who may not press it; that only for ids that can be typed.
+    function restoring(sample) {
+        if (sample === null || sample.record.decision !== "drop") { return null; }
+        const {id, source} = sample.record;
+        const box = element("details", null, element("summary", null, "Wrongly dropped? Bring it back"), element("p", null, ...restoreButton(id, source, sample.offset)));
+        if (/^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(id) && !id.startsWith("-")) {
+            const ingest = seen.config && /^ {2}ingest: "?(tcp:\/\/[\w.:\-[\]*]+|ipc:\/\/[\w./-]+)/m.exec(seen.config.yaml);
+            box.append(element("p", {class: "quiet"}, "From a shell: ", element("code", null, `sluice state restore '${id.replaceAll("'", "'\\''")}' --offset ${sample.offset}` + (ingest ? ` --to ${ingest[1]}` : ""))));
+        }
+        return box;
+    }
+
+    function dependentRow(one) {
+        const what = `${one.id} · ${name(one.source)} · offset ${number(one.offset)} · ${one.method} ${number(one.similarity)}`;
+        return element("li", null, element("span", {class: "name", dir: "auto"}, what), " ",
+            ...(one.restored_at === null ? restoreButton(one.id, one.source, one.offset) : [element("span", {class: "quiet"}, `restored at offset ${number(one.restored_at)}`)]));
+    }
+
+    // One search at a time is answered; whoever comes second asks again.
+    async function getPatiently(path) {
+        for (let left = 5; ; left--) {
+            try {
+                return await get(path);
+            } catch (fault) {
+                if (left === 0 || !fault.message.endsWith(" 503")) { throw fault; }
+                await new Promise(resolve => setTimeout(resolve, 1000));
+            }
+        }
+    }
+
+    // What a kept sample has cost others, looked for when somebody wants to know.
+    function lineage(sample) {
+        if (sample === null || !["keep", "flag"].includes(sample.record.decision)) { return null; }
+        const {id} = sample.record, list = element("ul", {class: "dependents"}), said = element("p", {class: "quiet", role: "status"});
+        const box = element("details", null, element("summary", null, "What was dropped in its favour"), said, list,
+            element("p", null, ...asking("Forget", `Forget ${id}, kept at offset ${number(sample.offset)}? It stays with its consumers, and represents no others from now on.`,
+                async () => `it represents no sample from offset ${number((await change("forget", id, sample.offset)).from_offset)} on`)));
+        box.addEventListener("toggle", async () => {
+            if (!box.open) { return; }
+            said.textContent = "searching the log …";
+            try {
+                const found = await getPatiently("/api/v1/dependents/" + encodeURIComponent(id));
+                fill(list, found.dependents.map(dependentRow));
+                said.textContent = `${number(found.found)} found` + (found.found > found.dependents.length ? `, the newest ${found.dependents.length} shown` : "")
+                    + (found.complete ? "" : "; the log was too long to be searched whole");
+            } catch (fault) {
+                said.textContent = fault.message;
             }
         });
-        return element("details", null, element("summary", null, "Wrongly dropped? Bring it back"), element("code", null, text), " ", copy, " ", said);
+        return box;
     }
 
     function pairBox(pair) {
@@ -181,7 +257,7 @@ function watchLive(page) {
         const parts = both ? draw.difference(pair.of.text, pair.sample.text) : null;
         return element("article", {class: "pair"}, element("h3", null, `${pair.method}, similarity ${number(pair.similarity)}`),
             element("div", {class: "columns"},
-                element("div", null, element("strong", null, "Remembered"), content(pair.of, () => parts ? draw.marked(parts, "-") : plain(pair.of.text))),
+                element("div", null, element("strong", null, "Remembered"), content(pair.of, () => parts ? draw.marked(parts, "-") : plain(pair.of.text)), lineage(pair.of)),
                 element("div", null, element("strong", null, "Came again"), content(pair.sample, () => parts ? draw.marked(parts, "+") : plain(pair.sample.text)))),
             restoring(pair.sample));
     }
@@ -212,7 +288,7 @@ function watchLive(page) {
         if ($(list).shownText !== text) {
             $(list).shownText = text;
             const samples = answer.samples.filter(one => one.sample !== null);
-            fill($(list), samples.length ? samples.map(one => element("li", null, element("strong", null, number(one.value)), content(one.sample, () => plain(one.sample.text))))
+            fill($(list), samples.length ? samples.map(one => element("li", null, element("strong", null, number(one.value)), content(one.sample, () => plain(one.sample.text)), lineage(one.sample)))
                 : [element("li", {class: "quiet"}, "no scored sample was looked at yet")]);
         }
     }
@@ -220,7 +296,7 @@ function watchLive(page) {
     const askTops = () => Promise.all([askTop("top-list", $("top-by").value || "self", $("top-order").value), askTop("rare-list", $("rare-by").value, "desc")]);
 
     // What somebody reads does not move away under them.
-    const isRead = id => $(id).matches(":focus-within") || ($(id).matches(":hover") && performance.now() > 5000);
+    const isRead = id => $("confirm").open || $(id).matches(":focus-within") || ($(id).matches(":hover") && performance.now() > 5000);
 
     async function askSamples() {
         seen.recent = await get("/api/v1/recent");
@@ -248,6 +324,7 @@ function watchLive(page) {
         ["top-order", "change", guarded(askTops)], ["rare-by", "change", guarded(askTops)]]) {
         $(id).addEventListener(event, act);
     }
+    for (const word of ["yes", "no"]) { $("confirm-" + word).addEventListener("click", () => $("confirm").close(word)); }
     document.addEventListener("visibilitychange", () => document.hidden ? closeTap() : openTap());
     setInterval(showTap, TAP_MS);
     openTap();

@@ -1,5 +1,6 @@
 """page_test.py - the dashboard and the report in a real Chromium: every control, hostile data, both widths, both themes."""
 
+import contextlib
 import csv
 import io
 import json
@@ -8,7 +9,9 @@ import random
 import re
 import shutil
 import subprocess
+import threading
 import time
+import urllib.request
 
 import pytest
 from PIL import Image
@@ -16,6 +19,8 @@ from PIL import Image
 from harness import QUICK, ROOT, SLUICE, Filter, Peer, Sample, free_port
 
 try:
+    import trio
+    import trio_websocket
     from selenium import webdriver
     from selenium.common import exceptions
     from selenium.webdriver.common.by import By
@@ -95,7 +100,6 @@ def page(tmp_path_factory):
 
 
 def get(url):
-    import urllib.request
     with urllib.request.urlopen(url, timeout=20) as answer:
         return answer.headers, answer.read()
 
@@ -369,10 +373,12 @@ def test_every_control_does_what_it_says(page, browser):
     browser.select("pairs-method", "")
     browser.click(browser.get(used("pairs-again")))
     browser.wait(lambda: "tap-2" in browser.text("pair-list"), "the new pair")
-    details = browser.driver.find_element(By.CSS_SELECTOR, "#pair-list details")
+    details = browser.driver.find_element(By.XPATH, "//*[@id='pair-list']//details[contains(., 'Bring it back')]")
     browser.click(details.find_element(By.TAG_NAME, "summary"))
     browser.click(details.find_element(By.TAG_NAME, "button"))
-    browser.wait(lambda: re.search("copied|select the text", details.text), "the command is copied")
+    assert browser.run("return document.activeElement.id") == "confirm-no"  # what a hasty Enter means
+    browser.click(browser.get("confirm-no"))
+    browser.wait(lambda: not browser.get("confirm").is_displayed(), "it is not done")
     highest = float(browser.run("return document.querySelector('#top-list strong').textContent"))
     browser.select(used("top-order"), "asc")
     browser.wait(lambda: float(browser.run("return document.querySelector('#top-list strong').textContent")) < highest, "the lowest")
@@ -406,7 +412,6 @@ def test_every_control_does_what_it_says(page, browser):
 def test_a_keyboard_is_enough(page, browser):
     browser.open(page.url)
     browser.wait(lambda: browser.driver.find_elements(By.CSS_SELECTOR, "#pair-list .pair"), "pairs")
-    press = browser.driver.switch_to.active_element.send_keys
     browser.run("document.body.focus(); scrollTo(0, 0)")
 
     def tab():
@@ -439,7 +444,7 @@ def test_a_keyboard_is_enough(page, browser):
             assert browser.text("whatif-text") != before
         if at["id"] == "pairs-method":
             break
-    assert press and {"tap-pause", "tap-decision", "tap-source", "source-find", "whatif-slider", "whatif-value", "pairs-again"} <= set(visited)
+    assert {"tap-pause", "tap-decision", "tap-source", "source-find", "whatif-slider", "whatif-value", "pairs-again"} <= set(visited)
     assert browser.faults() == []
 
 
@@ -454,6 +459,160 @@ CONTRAST = """
     return [...document.querySelectorAll('h1, h2, dt, dd, td, th, p, a, button, label, select, ins, del, .quiet, .keep, .flag, .drop')].filter(e => e.checkVisibility() && e.textContent.trim())
         .map(e => { const a = light(parts(getComputedStyle(e).color).slice(0, 3)), b = light(ground(e)); return [(Math.max(a, b) + .05) / (Math.min(a, b) + .05), e.tagName + '.' + e.className + ' ' + e.textContent.slice(0, 30)]; })
         .filter(r => r[0] < 4.5).slice(0, 5)"""
+
+
+@contextlib.contextmanager
+def small(folder, **settings):
+    """a is kept; b, c and a hostile one are dropped in its favour."""
+    text = " ".join(f"word{i}" for i in range(60))
+    with Page(folder, **settings) as filter_:
+        with Peer(filter_.ingest) as peer:
+            peer.hello("p")
+            peer.put_acknowledged(0, [Sample(id="a", source="s", payload=text.encode()), Sample(id="b", source="t", payload=(text + " end").encode()),
+                                      Sample(id="c/ü", source="t", payload=(text + " more").encode()), Sample(id="<b>'", source=HOSTILE_SOURCE, payload=text.encode())])
+        yield filter_
+
+
+def kept_of(filter_):
+    with Peer(filter_.egress) as consumer:
+        return [s.id for s in consumer.read_all()]
+
+
+def pair_of(browser, identity, what):
+    """The details of the newest pair of a sample, on its kept or on its dropped side."""
+    return browser.wait(lambda: [details for pair in browser.driver.find_elements(By.CSS_SELECTOR, "#pair-list .pair") if identity in pair.text
+                                 for details in pair.find_elements(By.TAG_NAME, "details") if what in details.text], what)[0]
+
+
+def press(browser, *keys):
+    for key in keys:
+        browser.driver.switch_to.active_element.send_keys(key)
+
+
+def active(browser):
+    return browser.run("return document.activeElement.id || document.activeElement.textContent")
+
+
+@in_browser
+def test_dropped_sample_comes_back_by_keyboard_alone(browser, tmp_path):
+    with small(tmp_path) as filter_:
+        browser.open(filter_.url)
+        details = pair_of(browser, "b · t", "Bring it back")
+        browser.run("arguments[0].querySelector('summary').focus()", details)
+        press(browser, Keys.ENTER, Keys.TAB)
+        assert active(browser) == "Restore"
+        press(browser, Keys.ENTER)
+        assert active(browser) == "confirm-no" and "b of t, dropped at offset 1" in browser.text("confirm-text")
+        press(browser, Keys.TAB)
+        assert active(browser) == "confirm-yes"
+        press(browser, Keys.ESCAPE)  # no
+        browser.wait(lambda: not browser.get("confirm").is_displayed(), "the dialog is gone")
+        assert active(browser) == "Restore" and kept_of(filter_) == ["a"]
+        press(browser, Keys.ENTER, Keys.TAB, Keys.ENTER)
+        browser.wait(lambda: "restored: kept at offset 4" in details.text, "it is restored")
+        assert active(browser) == "Restore" and kept_of(filter_) == ["a", "b"]
+        assert browser.faults() == []
+        press(browser, Keys.ENTER, Keys.TAB, Keys.ENTER)  # once more
+        browser.wait(lambda: "restored before: it is kept at offset 4" in details.text, "that it was")
+        assert kept_of(filter_) == ["a", "b"]
+        browser.faults()  # the 409, which the browser notes
+
+
+@in_browser
+@pytest.mark.parametrize("width", [1400, 400])
+def test_kept_sample_shows_its_dependents_which_come_back_and_is_forgotten(browser, tmp_path, width):
+    def confirm(button):
+        browser.click(button)
+        browser.click(browser.get("confirm-yes"))
+
+    with small(tmp_path) as filter_:
+        browser.open(filter_.url, width)
+        details = pair_of(browser, "b · t", "dropped in its favour")
+        browser.click(details.find_element(By.TAG_NAME, "summary"))
+        rows = browser.wait(lambda: details.find_elements(By.TAG_NAME, "li"), "dependents")
+        assert "3 found" in details.text and [row.text.split(" · ")[0] for row in rows] == ["b", "c/ü", "<b>'"]
+        assert HOSTILE_SOURCE in rows[2].text and overflow(browser) == []
+        confirm(rows[1].find_element(By.TAG_NAME, "button"))
+        browser.wait(lambda: "restored: kept at offset 4" in rows[1].text, "it is restored")
+        confirm(rows[2].find_element(By.TAG_NAME, "button"))
+        browser.wait(lambda: "restored: kept at offset 5" in rows[2].text, "the hostile one too")
+        confirm(details.find_element(By.XPATH, ".//button[.='Forget']"))
+        browser.wait(lambda: "represents no sample from offset 6 on" in details.text, "it is forgotten")
+        assert kept_of(filter_) == ["a", "c/ü", "<b>'"]
+        for _ in range(2):  # closed and opened: looked for again
+            browser.click(details.find_element(By.TAG_NAME, "summary"))
+        browser.wait(lambda: "restored at offset 5" in details.text, "the new state")
+        assert len(details.find_elements(By.XPATH, ".//li//button")) == 1
+        assert_calm(browser, filter_.url)
+        filter_.stop()
+    subprocess.run([SLUICE, "state", "verify", "--state", str(filter_.state)], check=True, capture_output=True)
+
+
+class Login(threading.Thread):
+    """Answers the browser's own question for a name and a password, as a person does; `said` in turn."""
+
+    def __init__(self, driver, *said):
+        super().__init__(daemon=True)
+        where, self.asked, self.said, self.ready = driver.capabilities["goog:chromeOptions"]["debuggerAddress"], [], list(said), threading.Event()
+        targets = json.loads(urllib.request.urlopen(f"http://{where}/json", timeout=20).read())
+        self.url = next(target["webSocketDebuggerUrl"] for target in targets if target["type"] == "page")
+        self.done = False
+        self.start()
+        assert self.ready.wait(20)
+
+    def run(self):
+        trio.run(self.watch)
+
+    async def watch(self):
+        async with trio_websocket.open_websocket_url(self.url) as line:
+            n = 0
+
+            async def say(method, **parameters):
+                nonlocal n
+                n += 1
+                await line.send_message(json.dumps({"id": n, "method": method, "params": parameters}))
+            await say("Fetch.enable", handleAuthRequests=True)
+            while not self.done:
+                with trio.move_on_after(0.1):
+                    event = json.loads(await line.get_message())
+                    self.ready.set()
+                    request = event.get("params", {}).get("requestId")
+                    if event.get("method") == "Fetch.requestPaused":
+                        await say("Fetch.continueRequest", requestId=request)
+                    elif event.get("method") == "Fetch.authRequired":
+                        self.asked.append(event["params"]["authChallenge"])
+                        answer = {"response": "CancelAuth"} if not self.said else {
+                            "response": "ProvideCredentials", "username": "me", "password": self.said.pop(0)}
+                        await say("Fetch.continueWithAuth", requestId=request, authChallengeResponse=answer)
+
+
+@in_browser
+def test_token_is_entered_as_password_and_is_in_no_address(tmp_path):
+    token = "0123456789abcdef0123456789abcdef"
+    (tmp_path / "token").write_text(token + "\n")
+    browser = Browser(tmp_path)  # of its own: a password is remembered
+    try:
+        with small(tmp_path, security__http_token=tmp_path / "token") as filter_:
+            login = Login(browser.driver, "not the token", token)
+            browser.open(filter_.url)
+            assert [(asked["scheme"], asked["realm"]) for asked in login.asked] == [("basic", "sluice")] * 2
+            login.done = True
+            login.join(20)  # from here on nobody is asked any more
+            browser.wait(lambda: browser.text("tap-state") == "live", "the tap")
+            details = pair_of(browser, "b · t", "Bring it back")
+            browser.click(details.find_element(By.TAG_NAME, "summary"))
+            browser.click(details.find_element(By.TAG_NAME, "button"))
+            browser.click(browser.get("confirm-yes"))
+            browser.wait(lambda: "restored: kept at offset 4" in details.text, "it is restored")
+            assert kept_of(filter_) == ["a", "b"]
+            asked = browser.asked()
+            assert len(asked) > 8 and not any(token in address or "@" in address for address in asked)
+            assert token not in browser.run("return location.href + document.documentElement.outerHTML + JSON.stringify([localStorage, sessionStorage])")
+            assert token not in filter_.text()
+            browser.driver.get("about:blank")
+            filter_.stop()
+    finally:
+        browser.driver.quit()
 
 
 @in_browser

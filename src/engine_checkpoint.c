@@ -7,8 +7,8 @@
 #include "bytes.h"
 
 #define CHECKPOINT_MAGIC   UINT32_C(0x50434c53) /* "SLCP" */
-#define CHECKPOINT_VERSION 4 /* 1: no influence; 2: no decide, no references; 3: counts by group   \
-                              */
+/* 1: no influence; 2: no decide, no table of references; 3: of groups only counts, in decide */
+#define CHECKPOINT_VERSION 4
 
 /* Its size, then the part. */
 static sluice_status put_part(sluice_bytes *out, sluice_bytes *part, sluice_status saved)

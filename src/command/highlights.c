@@ -164,6 +164,23 @@ static void fill_pair(pair *to, const sluice_match *match)
     }
 }
 
+static bool repeats(const pair *of, const sluice_match *match)
+{
+    return sl_span_equal((sluice_span){of->of_id, of->of_id_size}, match->of_id) &&
+           sl_span_equal((sluice_span){of->of_source, of->of_source_size}, match->of_source);
+}
+
+/* The place that a pair would have to leave: that of the same sample repeated, or the last one.
+ * n: none. A page is to show many samples, not one that came many times. */
+static uint32_t place_to_leave(const pair *list, uint32_t n, const sluice_match *match)
+{
+    uint32_t i = 0;
+    while (i < n && !repeats(&list[i], match)) {
+        i++;
+    }
+    return i == n && n == SL_HIGHLIGHTS_PAIRS ? n - 1 : i;
+}
+
 /* Of equal ones the newer comes first. */
 static void offer_pair(sl_highlights *highlights, const sluice_sample *sample)
 {
@@ -171,14 +188,15 @@ static void offer_pair(sl_highlights *highlights, const sluice_sample *sample)
     pair *list = highlights->pair[match->method];
     uint32_t *n = &highlights->n_pairs[match->method];
     double value = -(double)match->similarity;
-    bool full = *n == SL_HIGHLIGHTS_PAIRS;
-    if ((full && value < list[*n - 1].sample.value) || match->of_id.size == 0 ||
+    uint32_t leaves = place_to_leave(list, *n, match);
+    if ((leaves < *n && value < list[leaves].sample.value) || match->of_id.size == 0 ||
         match->of_id.size > SLUICE_LIMIT_ID_BYTES ||
         match->of_source.size > SLUICE_LIMIT_SOURCE_BYTES) {
         return;
     }
-    if (full) {
-        sl_bytes_fini(&list[--*n].sample.record);
+    if (leaves < *n) {
+        sl_bytes_fini(&list[leaves].sample.record);
+        memmove(list + leaves, list + leaves + 1, (--*n - leaves) * sizeof *list);
     }
     uint32_t i = *n;
     for (; i > 0 && list[i - 1].sample.value <= value; i--) {

@@ -96,7 +96,7 @@ const draw = (() => {
         id: "lines",
         afterDatasetsDraw(chart, _, options) {
             const x = chart.scales.x, y = chart.scales.y, pen = chart.ctx;
-            for (const [i, line] of (options.at || []).entries()) {
+            for (const [i, line] of [...(options.at || [])].sort((a, b) => a.position - b.position).entries()) {
                 const at = x.getPixelForValue(line.position);
                 if (!(at >= x.left - 1 && at <= x.right + 1)) { continue; }
                 pen.save();
@@ -109,7 +109,11 @@ const draw = (() => {
                 pen.stroke();
                 pen.font = "11px sans-serif";
                 pen.textAlign = at > (x.left + x.right) / 2 ? "right" : "left";
-                pen.fillText(line.label, at + (pen.textAlign === "right" ? -4 : 4), y.top + 10 + 12 * i);
+                const from = at + (pen.textAlign === "right" ? -4 : 4), size = pen.measureText(line.label).width;
+                pen.fillStyle = colour("panel"); // or the lines beside it would cross it out
+                pen.fillRect(pen.textAlign === "right" ? from - size - 1 : from - 1, y.top + 13 * i, size + 2, 13);
+                pen.fillStyle = colour("drop");
+                pen.fillText(line.label, from, y.top + 10 + 13 * i);
                 pen.restore();
             }
         },
@@ -173,6 +177,14 @@ const draw = (() => {
         charts.forEach((held, canvas) => show(canvas, held.make));
     }
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+    // Paper is light, and has its own width.
+    function print(begins) {
+        document.documentElement.classList.toggle("printing", begins);
+        recolour();
+        charts.forEach(held => begins ? held.chart.resize(Math.min(held.chart.width, 620), held.chart.height) : held.chart.resize());
+    }
+    addEventListener("beforeprint", () => print(true));
+    addEventListener("afterprint", () => print(false));
 
     // --- text difference ---
 

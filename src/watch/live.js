@@ -142,7 +142,7 @@ function watchLive(page) {
     // --- samples ---
 
     function picture(sample) {
-        const image = element("img", {alt: `picture of ${sample.record.id}`, loading: "lazy"});
+        const image = element("img", {alt: `picture of ${sample.record.id}`, loading: page.answer ? "eager" : "lazy"});
         if (/^(\/api\/v1\/thumbnail\/\d+|data:image\/png;base64,[A-Za-z0-9+/=]+)$/.test(sample.thumbnail)) { image.src = sample.thumbnail; }
         return image;
     }

@@ -41,27 +41,37 @@ static sluice_span cut_text(sluice_span text, const sl_pages_look *look)
     return text.size <= look->text_bytes ? text : (sluice_span){text.data, end};
 }
 
+/* Appends the picture as an address that holds it all. */
+static sluice_status put_data_url(sluice_span image, sluice_bytes *out)
+{
+    static const char head[] = "\"data:image/png;base64,";
+    sluice_bytes picture = {0}, encoded = {0};
+    sluice_status status = sl_thumbnail_make(image, &picture);
+    status = status == SLUICE_OK
+                 ? sl_json_put_base64(&encoded, (sluice_span){picture.data, picture.size})
+                 : status;
+    status = status == SLUICE_OK ? sl_json_put_text(out, head) : status;
+    status =
+        status == SLUICE_OK ? sl_bytes_append(out, encoded.data + 1, encoded.size - 1) : status;
+    sl_bytes_fini(&picture);
+    sl_bytes_fini(&encoded);
+    return status;
+}
+
 /* An address, or all of it; null if no picture can be made of it. */
 static void put_picture(sl_object *object, sluice_span image, uint64_t offset, bool inside)
 {
     char path[64];
-    sluice_bytes picture = {0}, url = {0};
-    snprintf(path, sizeof path, "/api/v1/thumbnail/%" PRIu64, offset);
-    sluice_status status = inside ? sl_thumbnail_make(image, &picture) : SLUICE_E_CLOSED;
-    if (status == SLUICE_OK) {
-        status = sl_json_put_text(&url, "data:image/png;base64,");
-        status = status == SLUICE_OK
-                     ? sl_json_put_base64(&url, (sluice_span){picture.data, picture.size})
-                     : status;
+    sluice_bytes url = {0};
+    if (inside && put_data_url(image, &url) != SLUICE_OK) {
+        sl_bytes_clear(&url);
     }
-    if (!inside) {
-        sl_object_text(object, "thumbnail", path);
-    } else if (status == SLUICE_OK) {
-        sl_object_span(object, "thumbnail", (sluice_span){url.data, url.size});
+    if (inside) {
+        sl_object_json(object, "thumbnail", (sluice_span){url.data, url.size});
     } else {
-        sl_object_json(object, "thumbnail", (sluice_span){0});
+        snprintf(path, sizeof path, "/api/v1/thumbnail/%" PRIu64, offset);
+        sl_object_text(object, "thumbnail", path);
     }
-    sl_bytes_fini(&picture);
     sl_bytes_fini(&url);
 }
 

@@ -226,8 +226,18 @@ void sl_highlights_offer(sl_highlights *highlights, const sluice_sample *sample)
 
 /* --- choosing --- */
 
+static int compare_pairs(const void *a, const void *b)
+{
+    const shown *x = &(*(const pair *const *)a)->sample;
+    const shown *y = &(*(const pair *const *)b)->sample;
+    if (x->value != y->value) {
+        return x->value > y->value ? -1 : 1;
+    }
+    return (x->offset < y->offset) - (x->offset > y->offset);
+}
+
 /* Some of each method in turn, so that one that finds much does not hide another; exact ones, which
- * all look alike, last. Returns how many. */
+ * all look alike, where there is room. The least alike first. Returns how many. */
 static uint32_t choose_pairs(sl_highlights *highlights, pair *chosen[SL_HIGHLIGHTS_PAIRS])
 {
     uint32_t n = 0;
@@ -243,6 +253,7 @@ static uint32_t choose_pairs(sl_highlights *highlights, pair *chosen[SL_HIGHLIGH
             chosen[n++] = &highlights->pair[SLUICE_METHOD_EXACT][i];
         }
     }
+    qsort(chosen, n, sizeof *chosen, compare_pairs);
     return n;
 }
 

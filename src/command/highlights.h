@@ -14,7 +14,8 @@
 
 typedef struct sl_highlights sl_highlights; /* opaque; at most 264 samples */
 
-/* with_records  what is shown is taken from the samples that are offered, as there is no log. */
+/* with_records  what is shown is taken from the samples that are offered, without payloads; no log
+ *               is asked. */
 SLUICE_MUST_USE sluice_status sl_highlights_open(bool with_records, sl_highlights **out);
 void sl_highlights_close(sl_highlights **highlights_p); /* Takes; NULL ok */
 
@@ -27,7 +28,7 @@ SLUICE_MUST_USE sluice_status sl_highlights_fetch(sl_highlights *highlights, sl_
 
 /* sl_highlights_write - appends members of an object that is open, a comma before each:
  *
- *     "looked_at": n, "payloads": whether there was a log,
+ *     "looked_at": n, "payloads": not with_records,
  *     "similarity": [{"method", "n", "similarity": [50 counts of 0, .02 ... 1]}],
  *     "pairs": [{"method", "similarity", "sample": OFFSET, "of": OFFSET or null, "of_record"}],
  *     "tops": [{"by", "order": "desc" or "asc", "samples": [[value, OFFSET], ...]}],

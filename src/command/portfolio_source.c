@@ -287,7 +287,7 @@ static sluice_status read_state(const sl_portfolio_source *source, reading *work
     if (status == SLUICE_OK && source->config != NULL) {
         status = sl_settings_as_stored(spool, source->config, why);
     }
-    if (status == SLUICE_OK && work->highlights != NULL) {
+    if (status == SLUICE_OK && work->highlights != NULL && !source->bare) {
         status = sl_highlights_fetch(work->highlights, spool, why);
     }
     sl_spool_close(&spool);

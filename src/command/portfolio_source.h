@@ -12,6 +12,7 @@ typedef struct sl_portfolio_source {
     uint64_t samples;             /* a period: the last so many; or                    */
     int64_t last_us;              /* the last so long, by arrival, from a state alone; */
                                   /* both 0: from the beginning                        */
+    bool bare;                    /* highlights without payloads */
     sluice_config *config;        /* Borrows; the keys that a state was made with are set over it.
                                      NULL: not wanted */
     sl_highlights *highlights; /* Borrows; offered the samples of the period, but no more than the

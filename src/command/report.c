@@ -20,7 +20,7 @@
 
 static const char usage[] =
     "usage: sluice report [--state DIR | --verdicts FILE] [--samples N | --last TIME] [-c FILE]\n"
-    "                     [-o FILE.html] [--json] [--labels FILE]\n"
+    "                     [-o FILE.html [--bare]] [--json] [--labels FILE]\n"
     "\n"
     "Says what each source is worth: counts, repeats, scores, cost, trend, alerts, advice.\n"
     "  --state DIR      of a filter, which may be running (" DEFAULT_STATE ")\n"
@@ -37,6 +37,7 @@ static const char usage[] =
     "                   numbers at most 20 pairs of duplicates and the 10 samples at the end of "
     "each\n"
     "                   score, 400 characters of a text, pictures of 96 pixels\n"
+    "  --bare           no texts and no pictures in it\n"
     "  --json           the whole portfolio\n"
     "  --labels FILE    what to label first, best first: .csv or .jsonl\n";
 
@@ -235,6 +236,8 @@ static int parse(int argc, char **argv, report_options *options)
             options->labels = argv[++i];
         } else if (strcmp(argv[i], "-o") == 0 && has_value) {
             options->page = argv[++i];
+        } else if (strcmp(argv[i], "--bare") == 0) {
+            options->source.bare = true;
         } else if (strcmp(argv[i], "--json") == 0) {
             options->json = true;
         } else if (strcmp(argv[i], "--samples") == 0 && has_value &&
@@ -271,7 +274,8 @@ static sluice_status report(report_options *options, sl_portfolios *portfolios,
     sl_portfolio_source *source = &options->source;
     if (options->page != NULL) {
         source->config = config;
-        SLUICE_TRY(sl_highlights_open(source->verdicts != NULL, &source->highlights));
+        SLUICE_TRY(
+            sl_highlights_open(source->verdicts != NULL || source->bare, &source->highlights));
     }
     SLUICE_TRY(sl_portfolios_read(source, portfolios, why));
     if (options->labels != NULL) {

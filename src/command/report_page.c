@@ -91,6 +91,10 @@ static void put_title(const sl_portfolio_source *source, const sl_portfolios *po
     sl_object_text(object, "period", period);
     sl_object_text(object, "beside", before);
     sl_object_text(object, "made", made);
+    sl_object_text(object, "missing",
+                   source->verdicts != NULL ? "A file of verdicts holds no payloads"
+                   : source->bare           ? "Made with --bare, without payloads"
+                                            : "");
 }
 
 static void put_config(sl_object *object, const sluice_config *config)

@@ -428,7 +428,7 @@
     function describe() {
         const looked = `${number(data.looked_at)} sample${data.looked_at === 1 ? "" : "s"}`;
         $("pairs-title").textContent = "Duplicates: the least alike first";
-        $("top-note").textContent = `Of the ${data.payloads ? "newest " : ""}${looked} that were looked at.` + (data.payloads ? "" : " A file of verdicts holds no payloads: there is nothing to read of them here.");
+        $("top-note").textContent = `Of the ${data.payloads ? "newest " : ""}${looked} that were looked at.` + (data.missing ? ` ${data.missing}: there is nothing to read of them here.` : "");
         $("scores-note").textContent = `Similarity: of the duplicates among ${looked}, without equal bytes. `
             + (!data.config ? "No thresholds: a file of verdicts does not hold them; they are drawn where the report is made with -c FILE."
                 : data.config.rules.length ? "Dashed: thresholds." : "Dashed: thresholds of the state; those of rules are drawn where the report is made with -c FILE.");
@@ -447,6 +447,6 @@
         document.title = `${data.name} — Sluice`;
         const looked = describe();
         showPortfolio();
-        watchLive({seen, decision, name, choices, scoreNames, answer, looked, noPayload: data.payloads ? "not in the part of the log that was looked at" : "its payload is not in a file of verdicts"});
+        watchLive({seen, decision, name, choices, scoreNames, answer, looked, noPayload: data.missing ? "its payload is not in this report" : "not in the part of the log that was looked at"});
     }
 })();

@@ -130,6 +130,14 @@ def test_records_show_what_they_have_and_say_that_payloads_are_not_there(stream,
     assert all("text" not in sample for sample in data["samples"].values())
 
 
+def test_a_bare_report_holds_names_and_numbers_and_nothing_that_was_sent(stream, tmp_path):
+    whole = report(tmp_path / "r.html", "--state", stream / "state")
+    data = report(tmp_path / "b.html", "--state", stream / "state", "--bare")
+    assert "river1" in (tmp_path / "r.html").read_text() and not re.search(r"(river|copper)\d+ ", (tmp_path / "b.html").read_text())
+    assert data["missing"] == "Made with --bare, without payloads" and data["tops"] == whole["tops"] and not any("text" in s for s in data["samples"].values())
+    assert data["samples"].keys() <= whole["samples"].keys() and data["portfolio"] == whole["portfolio"]
+
+
 def test_a_period_by_time_ends_with_the_newest_sample_and_has_one_before_it(tmp_path):
     state = tmp_path / "state"
     for i, n in enumerate((400, 300, 200)):
@@ -231,8 +239,8 @@ def test_a_report_of_records_says_what_is_not_there(stream, browser, tmp_path):
     browser.wait(lambda: browser.driver.find_elements(By.CSS_SELECTOR, "#top-list li"), "samples")
     assert "holds no payloads" in browser.text("top-note") and "No thresholds" in browser.text("scores-note")
     boxes = browser.run("return [...document.querySelectorAll('#pair-list .pair .columns > div')].map(e => e.textContent)")
-    assert len(boxes) == 40 and all("not in a file of verdicts" in box for box in boxes)
-    assert browser.run("return [...document.querySelectorAll('#top-list > li')].every(e => e.textContent.includes('not in a file of verdicts'))")
+    assert len(boxes) == 40 and all("not in this report" in box for box in boxes)
+    assert browser.run("return [...document.querySelectorAll('#top-list > li')].every(e => e.textContent.includes('not in this report'))")
     assert not browser.get("by").is_displayed() and browser.faults() == []
 
 

@@ -409,6 +409,11 @@ const sluice_portfolio *sluice_engine_portfolio(const sluice_engine *engine)
     return engine->portfolio;
 }
 
+const sluice_portfolio *sluice_engine_groups(const sluice_engine *engine)
+{
+    return sl_decide_groups(engine->decide);
+}
+
 void sluice_engine_counters(const sluice_engine *engine, sluice_counters *out)
 {
     sl_duplicate_counters(engine->duplicate, out);

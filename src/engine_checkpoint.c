@@ -1,13 +1,14 @@
 /* engine_checkpoint.c - the small state of an engine as bytes and back, and two of them as one.
  *
- *   | magic, version, next offset | portfolio | decide | influence |
+ *   | magic, version, next offset | portfolio | decide | portfolio by group | influence |
  *
  * The index is not in it: rows are. */
 #include "engine_parts.h"
 #include "bytes.h"
 
 #define CHECKPOINT_MAGIC   UINT32_C(0x50434c53) /* "SLCP" */
-#define CHECKPOINT_VERSION 3 /* 1: no influence; 2: no decide, no table of references */
+/* 1: no influence; 2: no decide, no table of references; 3: of groups only counts, in decide */
+#define CHECKPOINT_VERSION 4
 
 /* Its size, then the part. */
 static sluice_status put_part(sluice_bytes *out, sluice_bytes *part, sluice_status saved)
@@ -26,6 +27,7 @@ sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out)
     SLUICE_TRY(sl_bytes_put_u64(out, engine->next_offset));
     SLUICE_TRY(put_part(out, &part, sluice_portfolio_save(engine->portfolio, &part)));
     SLUICE_TRY(put_part(out, &part, sl_decide_save(engine->decide, &part)));
+    SLUICE_TRY(put_part(out, &part, sl_decide_save_groups(engine->decide, &part)));
     return sl_influence_save(engine->influence, out);
 }
 
@@ -37,8 +39,8 @@ static sluice_span rest_of(const sl_reader *reader)
 /* The parts of a checkpoint, lent by it; empty where its version has none. */
 typedef struct checkpoint_parts {
     uint64_t next_offset;
-    sluice_span portfolio, decide, influence;
-    bool has_influence, has_sets;
+    sluice_span portfolio, decide, groups, influence;
+    bool has_influence, has_sets, has_counts; /* has_counts: of groups, in `decide` */
 } checkpoint_parts;
 
 static sluice_span read_part(sl_reader *reader)
@@ -65,16 +67,23 @@ static sluice_status read_parts(sluice_span checkpoint, checkpoint_parts *out)
     out->portfolio = read_part(&reader);
     if (version > 2) {
         out->decide = read_part(&reader);
+        out->has_counts = version == 3;
+    }
+    if (version > 3) {
+        out->groups = read_part(&reader);
     }
     out->influence = rest_of(&reader);
     return reader.bad ? SLUICE_E_CORRUPT : SLUICE_OK;
 }
 
-static sluice_status load_decide(sluice_engine *engine, sluice_span saved)
+static sluice_status load_decide(sluice_engine *engine, const checkpoint_parts *parts)
 {
-    sl_reader reader = sl_reader_of(saved);
-    SLUICE_TRY(sl_decide_load(engine->decide, &reader));
-    return reader.at == reader.end && !reader.bad ? SLUICE_OK : SLUICE_E_CORRUPT;
+    sl_reader reader = sl_reader_of(parts->decide);
+    SLUICE_TRY(sl_decide_load(engine->decide, &reader, parts->has_counts));
+    if (reader.at != reader.end || reader.bad) {
+        return SLUICE_E_CORRUPT;
+    }
+    return sl_decide_load_groups(engine->decide, parts->groups);
 }
 
 sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
@@ -82,7 +91,7 @@ sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint)
     checkpoint_parts parts;
     SLUICE_TRY(read_parts(checkpoint, &parts));
     if (parts.decide.size > 0) {
-        SLUICE_TRY(load_decide(engine, parts.decide));
+        SLUICE_TRY(load_decide(engine, &parts));
     }
     if (parts.has_influence) {
         SLUICE_TRY(sl_influence_load(engine->influence, parts.influence, parts.has_sets));
@@ -116,11 +125,18 @@ sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
 {
     checkpoint_parts parts;
     sluice_portfolio *other = NULL;
+    sluice_portfolio *groups = NULL;
     sluice_bytes before = {0};
     sluice_status status = read_parts(checkpoint, &parts);
     status = status == SLUICE_OK ? sluice_portfolio_open(&other) : status;
+    status =
+        status == SLUICE_OK ? sl_decide_read_groups(engine->decide, parts.groups, &groups) : status;
     status = status == SLUICE_OK ? merge_parts(engine, &parts, other, &before) : status;
+    if (status == SLUICE_OK && groups != NULL) {
+        sl_decide_add_groups(engine->decide, groups);
+    }
     sluice_portfolio_close(&other);
+    sluice_portfolio_close(&groups);
     sl_bytes_fini(&before);
     return status == SLUICE_OK
                ? status
@@ -132,10 +148,13 @@ sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
 }
 
 sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpoint, sluice_portfolio *portfolio,
-                                             uint64_t *next_offset)
+                                             sluice_portfolio *groups, uint64_t *next_offset)
 {
     checkpoint_parts parts;
     SLUICE_TRY(read_parts(checkpoint, &parts));
     *next_offset = parts.next_offset;
+    if (groups != NULL && parts.groups.size > 0) {
+        SLUICE_TRY(sluice_portfolio_load(groups, parts.groups));
+    }
     return sluice_portfolio_load(portfolio, parts.portfolio);
 }

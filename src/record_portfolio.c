@@ -1,6 +1,7 @@
 /* record_portfolio.c - a portfolio as one JSON object.
  *
- *   {samples, references, total, sources[], repeats[], curves{}, labels[], alerts[], advice[]}
+ *   {references, total, sources[], repeats[], groups{by, rows[], repeats[]}, curves{}, labels[],
+ *    alerts[], advice[]}
  *
  * Numbers that have no value are null. What is derived (shares, cost per kept sample) is derived
  * here, once, for the page, the report and the API alike. */
@@ -41,6 +42,12 @@ static json_t *source_name(const sluice_portfolio *portfolio, uint32_t i_source)
     return i_source == SLUICE_ALL_SOURCES
                ? json_null()
                : text_of(sluice_portfolio_row(portfolio, i_source).source);
+}
+
+/* What the rows are: the name of a member. */
+static const char *kind_of(const sluice_portfolio *portfolio)
+{
+    return sluice_portfolio_group_by(portfolio)[0] == '\0' ? "source" : "group";
 }
 
 static double ratio(double a, double b)
@@ -163,13 +170,13 @@ static json_t *trend_json(const sluice_portfolio *portfolio, uint32_t i_source)
     return out;
 }
 
-static json_t *source_json(const sluice_portfolio *portfolio, uint32_t i_source)
+static json_t *row_json(const sluice_portfolio *portfolio, uint32_t i_source)
 {
     sluice_source_row row = sluice_portfolio_row(portfolio, i_source);
     uint64_t received = row.kept + row.flagged + row.dropped;
     double useful = (double)(row.kept + row.flagged);
     json_t *out = json_object();
-    put(out, "source", text_of(row.source));
+    put(out, kind_of(portfolio), text_of(row.source));
     put(out, "received", count(received));
     put(out, "kept", count(row.kept));
     put(out, "flagged", count(row.flagged));
@@ -197,13 +204,13 @@ static bool has_samples(const sluice_source_row *row)
     return row->kept + row->flagged + row->dropped + row->restored > 0;
 }
 
-static json_t *sources_json(const sluice_portfolio *portfolio)
+static json_t *rows_json(const sluice_portfolio *portfolio)
 {
     json_t *out = json_array();
     for (uint32_t i = 0; i < sluice_portfolio_n_sources(portfolio); i++) {
         sluice_source_row row = sluice_portfolio_row(portfolio, i);
         if (has_samples(&row)) {
-            json_array_append_new(out, source_json(portfolio, i));
+            json_array_append_new(out, row_json(portfolio, i));
         }
     }
     return out;
@@ -248,7 +255,7 @@ static json_t *repeats_json(const sluice_portfolio *portfolio)
     uint32_t n = cells == NULL ? 0 : sluice_portfolio_repeats(portfolio, cells, REPEATS_SHOWN);
     for (uint32_t i = 0; i < n && i < REPEATS_SHOWN; i++) {
         json_t *of = json_object();
-        put(of, "source", source_name(portfolio, cells[i].i_source));
+        put(of, kind_of(portfolio), source_name(portfolio, cells[i].i_source));
         put(of, "of", source_name(portfolio, cells[i].i_of));
         put(of, "count", count(cells[i].count));
         json_array_append_new(out, of);
@@ -315,12 +322,23 @@ static json_t *labels_json(const sluice_portfolio *portfolio)
     return out;
 }
 
-static json_t *alerts_json(const sluice_portfolio *portfolio)
+/* Raised before the end of the part, and not over before it begins. */
+static bool is_of(const sluice_alert *alert, const sl_portfolio_parts *parts)
 {
+    return parts->stream == NULL ||
+           (alert->offset < parts->to && (alert->cleared == 0 || alert->cleared >= parts->from));
+}
+
+static json_t *alerts_json(const sl_portfolio_parts *parts)
+{
+    const sluice_portfolio *portfolio = parts->stream != NULL ? parts->stream : parts->sources;
     json_t *out = json_array();
     sluice_alert *alerts = calloc(SLUICE_LIMIT_ALERTS, sizeof *alerts);
     uint32_t n = alerts == NULL ? 0 : sluice_portfolio_alerts(portfolio, alerts);
     for (uint32_t i = 0; i < n; i++) {
+        if (!is_of(&alerts[i], parts)) {
+            continue;
+        }
         json_t *of = json_object();
         put(of, "kind", json_string(sluice_alert_word(alerts[i].kind)));
         put(of, "source", source_name(portfolio, alerts[i].i_source));
@@ -362,16 +380,30 @@ static json_t *references_json(const sluice_portfolio *portfolio)
     return out;
 }
 
-sluice_status sl_record_portfolio_json(const sluice_portfolio *portfolio, sluice_bytes *out)
+static json_t *groups_json(const sluice_portfolio *groups)
 {
+    if (groups == NULL) {
+        return json_null();
+    }
+    json_t *out = json_object();
+    put(out, "by", text_of(sl_span_of(sluice_portfolio_group_by(groups))));
+    put(out, "rows", rows_json(groups));
+    put(out, "repeats", repeats_json(groups));
+    return out;
+}
+
+sluice_status sl_record_portfolio_json(const sl_portfolio_parts *parts, sluice_bytes *out)
+{
+    const sluice_portfolio *portfolio = parts->sources;
     json_t *object = json_object();
     put(object, "references", references_json(portfolio));
     put(object, "total", total_json(portfolio));
-    put(object, "sources", sources_json(portfolio));
+    put(object, "sources", rows_json(portfolio));
     put(object, "repeats", repeats_json(portfolio));
+    put(object, "groups", groups_json(parts->groups));
     put(object, "curves", curves_json(portfolio));
     put(object, "labels", labels_json(portfolio));
-    put(object, "alerts", alerts_json(portfolio));
+    put(object, "alerts", alerts_json(parts));
     put(object, "advice", advice_json(portfolio));
     char *text = json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(object);

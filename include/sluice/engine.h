@@ -136,13 +136,17 @@ uint32_t sluice_engine_references(const sluice_engine *engine,
 SLUICE_MUST_USE sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out);
 SLUICE_MUST_USE sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint);
 
-/* The portfolio as it was at a checkpoint, for who has no engine. */
+/* The portfolio as it was at a checkpoint, for who has no engine.
+ * groups  NULL, or one by group; untouched where the checkpoint has none. */
 SLUICE_MUST_USE sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpoint,
                                                              sluice_portfolio *portfolio,
+                                                             sluice_portfolio *groups,
                                                              uint64_t *next_offset);
 
 /* Lent until the engine is closed; another thread must not read it while run or apply do. */
 const sluice_portfolio *sluice_engine_portfolio(const sluice_engine *engine);
+/* The one by group, lent until the policy changes; NULL without fairness.group_by. */
+const sluice_portfolio *sluice_engine_groups(const sluice_engine *engine);
 
 /* sluice_engine_merge - adds what another engine has learned and counted: influence, and counts by
  * source. The index is not part of it: what two engines remember are different streams, and a cover

@@ -7,28 +7,53 @@
 
 #include "sluice/sample.h"
 
-#define SLUICE_OTHER_SOURCES 0          /* number of "(other)": sources beyond the limit  */
-#define SLUICE_ALL_SOURCES   UINT32_MAX /* in place of a number: the stream as a whole    */
-#define SLUICE_RARE_SHARE    0.99       /* percentile of leverage from which a sample is rare */
-#define SLUICE_TREND_POINTS  64
-#define SLUICE_LIMIT_ALERTS  256 /* remembered; the oldest make room */
-#define SLUICE_LIMIT_LABELS  512 /* of "label these first" */
-#define SLUICE_CURVE_POINTS  101
-#define SLUICE_LIMIT_ADVICE  64
+#include <stddef.h>
+
+#define SLUICE_OTHER_SOURCES     0          /* number of "(other)": sources beyond the limit  */
+#define SLUICE_ALL_SOURCES       UINT32_MAX /* in place of a number: the stream as a whole    */
+#define SLUICE_RARE_SHARE        0.99       /* percentile of leverage from which a sample is rare */
+#define SLUICE_TREND_POINTS      64
+#define SLUICE_LIMIT_ALERTS      256 /* remembered; the oldest make room */
+#define SLUICE_LIMIT_LABELS      512 /* of "label these first" */
+#define SLUICE_CURVE_POINTS      101
+#define SLUICE_LIMIT_ADVICE      64
+#define SLUICE_GROUPS_REMEMBERED 262144 /* samples, 4 bytes each */
 
 typedef struct sluice_portfolio sluice_portfolio; /* opaque; one writer */
 
 SLUICE_MUST_USE sluice_status sluice_portfolio_open(sluice_portfolio **out); /* Gives *out     */
 void sluice_portfolio_close(sluice_portfolio **portfolio_p);                 /* Takes; NULL ok */
 
+/* sluice_portfolio_open_groups - the same with a row for each value of fairness.group_by, at most
+ * SLUICE_LIMIT_GROUPS, in place of each source: read "group" for "source" in all that follows. It
+ * has no curve, labels and alerts: those are of the stream, and are in the one by source.
+ *
+ * group_by  as configured; a load takes another one along. */
+SLUICE_MUST_USE sluice_status sluice_portfolio_open_groups(const char *group_by,
+                                                           sluice_portfolio **out);
+const char *sluice_portfolio_group_by(const sluice_portfolio *portfolio); /* "": by source */
+
+/* The most memory that one takes. It becomes real as it is used. */
+size_t sluice_portfolio_bytes(bool groups);
+
 /* One judged sample: neither refused nor redelivered. Reads source, cost, arrived_us, offset,
  * match, scores and verdict. One that was restored (kept for the reason "restored") is no second
  * arrival: it is counted as that alone. Cannot fail: the memory is there since open. */
 void sluice_portfolio_apply(sluice_portfolio *portfolio, const sluice_sample *sample);
 
+/* The same of a portfolio by group. Which group the sample is of that a duplicate repeats is known
+ * of about the last SLUICE_GROUPS_REMEMBERED samples that were not dropped; before, it is
+ * "(other)".
+ * note  remembers the group of a sample without counting it. */
+void sluice_portfolio_apply_group(sluice_portfolio *portfolio, const sluice_sample *sample,
+                                  sluice_span group);
+void sluice_portfolio_note_group(sluice_portfolio *portfolio, const sluice_sample *sample,
+                                 sluice_span group);
+
 SLUICE_MUST_USE sluice_status sluice_portfolio_save(const sluice_portfolio *portfolio,
                                                     sluice_bytes *out);
-/* Takes the place of what was there. CORRUPT: nothing changed. */
+/* Takes the place of what was there. CORRUPT: nothing changed; also where one is by source and the
+ * other by group. */
 SLUICE_MUST_USE sluice_status sluice_portfolio_load(sluice_portfolio *portfolio, sluice_span saved);
 
 /* Adds counts, scores, repeats and curves of another stream. What depends on order (trend, alerts,

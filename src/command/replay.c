@@ -35,7 +35,7 @@ typedef struct replay {
     sluice_bytes wire;
     sl_decide *decide;
     sluice_portfolio *before, *after;
-    sl_groups groups_before;
+    sluice_portfolio *groups_before;                        /* NULL: no groups */
     uint64_t changed[SLUICE_LIMIT_SOURCES + 1];             /* by source */
     uint64_t moved[SLUICE_N_DECISIONS][SLUICE_N_DECISIONS]; /* before, after */
     uint64_t n, refused, redelivered, next_offset;
@@ -126,10 +126,10 @@ static sluice_status judge_record(replay *self, const sluice_sample *record, slu
     sl_decide_judge(self->decide, &facts, &sample.verdict);
     count(self, record, &sample);
     sl_decide_apply(self->decide, &facts);
-    if (self->config->fairness.group_by[0] != '\0') {
-        sl_groups_apply(&self->groups_before,
-                        sl_policy_group(sl_decide_policy(self->decide), &facts),
-                        record->verdict.decision == SLUICE_DROP);
+    if (self->groups_before != NULL) {
+        sluice_span group = sl_policy_group(sl_decide_policy(self->decide), &facts);
+        sample.verdict = record->verdict;
+        sl_groups_apply(self->groups_before, group, &sample);
     }
     self->next_offset = record->offset + 1;
     if (self->next_offset % SLUICE_BLOCK_SAMPLES == 0) {
@@ -233,12 +233,12 @@ static void print_sources(const replay *self)
 
 static void print_groups(const replay *self)
 {
-    const sl_groups *after = sl_decide_groups(self->decide);
+    const sluice_portfolio *after = sl_decide_groups(self->decide);
     sluice_fairness fairness = sl_decide_fairness(self->decide);
     printf("\nby %-23s %10s  %18s\n", self->config->fairness.group_by, "samples", "dropped");
     for (uint32_t i = 0; i < sl_groups_n(after); i++) {
         sluice_group_counts now = sl_groups_at(after, i);
-        sluice_group_counts then = sl_groups_at(&self->groups_before, i);
+        sluice_group_counts then = sl_groups_at(self->groups_before, i);
         printf("  %-24.*s %10llu  %6.1f %% -> %5.1f %%%s\n", (int)now.group.size,
                (const char *)now.group.data, (unsigned long long)now.received,
                share_of(then.dropped, then.received), share_of(now.dropped, now.received),
@@ -311,14 +311,14 @@ static json_t *sources_json(const replay *self)
 
 static json_t *groups_json(const replay *self)
 {
-    const sl_groups *after = sl_decide_groups(self->decide);
+    const sluice_portfolio *after = sl_decide_groups(self->decide);
     json_t *list = json_array();
     for (uint32_t i = 0; i < sl_groups_n(after); i++) {
         sluice_group_counts now = sl_groups_at(after, i);
         json_array_append_new(
             list, json_pack("{s:s%,s:I,s:I,s:I}", "group", (const char *)now.group.data,
                             now.group.size, "samples", (json_int_t)now.received, "dropped_before",
-                            (json_int_t)sl_groups_at(&self->groups_before, i).dropped,
+                            (json_int_t)sl_groups_at(self->groups_before, i).dropped,
                             "dropped_after", (json_int_t)now.dropped));
     }
     return list;
@@ -359,10 +359,13 @@ static sluice_status check_names(const replay *self, sluice_message *why)
 static sluice_status open_all(replay *self, sluice_message *why)
 {
     const sl_replay_options *options = self->options;
-    sl_groups_init(&self->groups_before);
     SLUICE_TRY(sl_decide_open(self->config, &self->decide, why));
     SLUICE_TRY(sluice_portfolio_open(&self->before));
     SLUICE_TRY(sluice_portfolio_open(&self->after));
+    if (self->config->fairness.group_by[0] != '\0') {
+        SLUICE_TRY(
+            sluice_portfolio_open_groups(self->config->fairness.group_by, &self->groups_before));
+    }
     if (options->n_inputs > 0) {
         SLUICE_TRY(
             sl_input_open(options->inputs, options->n_inputs, SL_INPUT_AUTO, &self->input, why));
@@ -386,6 +389,7 @@ static void close_all(replay *self)
     sl_decide_close(&self->decide);
     sluice_portfolio_close(&self->before);
     sluice_portfolio_close(&self->after);
+    sluice_portfolio_close(&self->groups_before);
 }
 
 int sl_replay_run(const sluice_config *config, const sl_replay_options *options)

@@ -5,14 +5,11 @@
  *                                     +--> --json
  *                                     +--> --labels FILE.csv | FILE.jsonl */
 #include "command/command.h"
-#include "command/portfolio_source.h"
+#include "command/report_page.h"
+#include "command/settings.h"
 
 #include "bytes.h"
 #include "record_json.h"
-#include "record_portfolio.h"
-#include "sluice/version.h"
-#include "watch/object.h"
-#include "watch/page.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,22 +19,31 @@
 #define DEFAULT_STATE "./sluice-state"
 
 static const char usage[] =
-    "usage: sluice report [--state DIR | --verdicts FILE] [--samples N] [-o FILE.html] [--json]\n"
-    "                     [--labels FILE]\n"
+    "usage: sluice report [--state DIR | --verdicts FILE] [--samples N | --last TIME] [-c FILE]\n"
+    "                     [-o FILE.html [--bare]] [--json] [--labels FILE]\n"
     "\n"
     "Says what each source is worth: counts, repeats, scores, cost, trend, alerts, advice.\n"
     "  --state DIR      of a filter, which may be running (" DEFAULT_STATE ")\n"
     "  --verdicts FILE  records of `sluice filter --verdicts` or `sluice recv --verdicts`; they "
-    "hold "
-    "no\n"
-    "                   cost and no time\n"
+    "hold no\n"
+    "                   cost, no time, no attributes (so no groups) and no payloads\n"
     "  --samples N      of the last N samples, beside the N before them\n"
-    "  -o FILE.html     a page with everything in it, to be opened anywhere or mailed\n"
+    "  --last TIME      of the last 7d, 12h, 30m or 90s before the newest sample of the log, "
+    "beside "
+    "as\n"
+    "                   long a time before\n"
+    "  -c FILE          of the filter, or --set KEY=VALUE: its rules are drawn into the page\n"
+    "  -o FILE.html     a page with everything in it, to be opened anywhere or mailed: beside the\n"
+    "                   numbers at most 20 pairs of duplicates and the 10 samples at the end of "
+    "each\n"
+    "                   score, 400 characters of a text, pictures of 96 pixels\n"
+    "  --bare           no texts and no pictures in it\n"
     "  --json           the whole portfolio\n"
     "  --labels FILE    what to label first, best first: .csv or .jsonl\n";
 
 typedef struct report_options {
     sl_portfolio_source source;
+    sl_settings settings;
     const char *page, *labels;
     bool json;
 } report_options;
@@ -143,24 +149,12 @@ static sluice_status write_labels(const sluice_portfolio *portfolio, const char 
     return status;
 }
 
-/* --- JSON --- */
+/* --- JSON and the page --- */
 
-/* {"portfolio": {...}, "before": {...} | null} */
-static sluice_status put_report(const sluice_portfolio *now, const sluice_portfolio *before,
-                                sluice_bytes *out)
-{
-    SLUICE_TRY(sl_json_put_text(out, "{\"portfolio\": "));
-    SLUICE_TRY(sl_record_portfolio_json(now, out));
-    SLUICE_TRY(sl_json_put_text(out, ", \"before\": "));
-    SLUICE_TRY(before != NULL ? sl_record_portfolio_json(before, out)
-                              : sl_json_put_text(out, "null"));
-    return sl_json_put_text(out, "}\n");
-}
-
-static sluice_status print_json(const sluice_portfolio *now, const sluice_portfolio *before)
+static sluice_status print_json(const sl_portfolios *portfolios)
 {
     sluice_bytes out = {0};
-    sluice_status status = put_report(now, before, &out);
+    sluice_status status = sl_report_json(portfolios, &out);
     if (status == SLUICE_OK && fwrite(out.data, 1, out.size, stdout) != out.size) {
         status = SLUICE_E_IO;
     }
@@ -168,45 +162,63 @@ static sluice_status print_json(const sluice_portfolio *now, const sluice_portfo
     return status;
 }
 
-/* --- the page --- */
-
-static sluice_status put_title(const report_options *options, sluice_bytes *out)
+/* Without a file the rules of the filter are not known, only what its state was made with. */
+static sluice_status write_page(const report_options *options, const sl_portfolios *portfolios,
+                                sluice_config *config, sluice_message *why)
 {
-    const sl_portfolio_source *source = &options->source;
-    char made[128], period[128] = "from the beginning";
-    const char *from = source->state != NULL ? source->state : source->verdicts;
-    if (source->samples > 0) {
-        snprintf(period, sizeof period, "the last %" PRIu64 " samples", source->samples);
-    }
-    snprintf(made, sizeof made, "Sluice %s", sluice_version());
-    sl_object object = sl_object_of(out);
-    object.comma = true;
-    sl_object_text(&object, "name", from);
-    sl_object_text(&object, "period", period);
-    sl_object_text(&object, "made", made);
-    return object.status;
-}
-
-static sluice_status write_page(const report_options *options, const sluice_portfolio *now,
-                                const sluice_portfolio *before, sluice_message *why)
-{
-    sluice_bytes data = {0}, page = {0};
-    sluice_status status = put_report(now, before, &data);
-    if (status == SLUICE_OK) {
-        data.size -= strlen("}\n"); /* the same, and what it is of */
-        status = put_title(options, &data);
-        status = status == SLUICE_OK ? sl_json_put_text(&data, "}") : status;
-    }
-    if (status == SLUICE_OK) {
-        status = sl_page_report((sluice_span){data.data, data.size}, &page);
-    }
+    sluice_bytes page = {0};
+    bool given = options->settings.file != NULL || options->settings.n_assignments > 0;
+    config->policy.n_rules = given ? config->policy.n_rules : 0;
+    bool known = given || options->source.state != NULL;
+    sluice_status status =
+        sl_report_page(&options->source, portfolios, known ? config : NULL, &page);
     status = status == SLUICE_OK ? write_file(options->page, &page, why) : status;
-    sl_bytes_fini(&data);
     sl_bytes_fini(&page);
     return status;
 }
 
 /* --- the verb --- */
+
+/* "7d", in microseconds; 0: not understood. */
+static int64_t parse_time(const char *text)
+{
+    static const struct {
+        const char *unit;
+        double seconds;
+    } units[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}};
+    char *end = NULL;
+    double value = strtod(text, &end);
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        double seconds = value * units[i].seconds;
+        if (end != text && strcmp(end, units[i].unit) == 0 && seconds >= 1e-6 && seconds < 1e10) {
+            return (int64_t)(seconds * 1e6);
+        }
+    }
+    return 0;
+}
+
+/* What is wrong with the options together; NULL: nothing. */
+static const char *fault_of(const report_options *options)
+{
+    const sl_portfolio_source *source = &options->source;
+    if (source->state != NULL && source->verdicts != NULL) {
+        return "--state and --verdicts: one of them";
+    }
+    if (source->samples > 0 && source->last_us > 0) {
+        return "--samples and --last: one of them";
+    }
+    if (source->verdicts != NULL && source->last_us > 0) {
+        return "--last: records hold no time of arrival; --samples N, or --state DIR";
+    }
+    if (options->labels != NULL && !ends_with(options->labels, ".csv") &&
+        !ends_with(options->labels, ".jsonl")) {
+        return "--labels: a name that ends in .csv or .jsonl";
+    }
+    if (!options->json && options->labels == NULL && options->page == NULL) {
+        return "-o FILE.html, --json or --labels FILE: what to write";
+    }
+    return NULL;
+}
 
 static int parse(int argc, char **argv, report_options *options)
 {
@@ -224,26 +236,28 @@ static int parse(int argc, char **argv, report_options *options)
             options->labels = argv[++i];
         } else if (strcmp(argv[i], "-o") == 0 && has_value) {
             options->page = argv[++i];
+        } else if (strcmp(argv[i], "--bare") == 0) {
+            options->source.bare = true;
         } else if (strcmp(argv[i], "--json") == 0) {
             options->json = true;
         } else if (strcmp(argv[i], "--samples") == 0 && has_value &&
                    (options->source.samples = strtoull(argv[i + 1], &end, 10)) > 0 &&
                    *end == '\0') {
             i++;
+        } else if (strcmp(argv[i], "--last") == 0 && has_value &&
+                   (options->source.last_us = parse_time(argv[i + 1])) > 0) {
+            i++;
+        } else if (strcmp(argv[i], "-c") == 0 && has_value) {
+            options->settings.file = argv[++i];
+        } else if (strcmp(argv[i], "--set") == 0 && has_value &&
+                   sl_settings_assign(&options->settings, argv[i + 1])) {
+            i++;
         } else {
             fprintf(stderr, "sluice report: \"%s\" is not understood\n%s", argv[i], usage);
             return SL_EXIT_USAGE;
         }
     }
-    const char *fault = NULL;
-    if (options->source.state != NULL && options->source.verdicts != NULL) {
-        fault = "--state and --verdicts: one of them";
-    } else if (options->labels != NULL && !ends_with(options->labels, ".csv") &&
-               !ends_with(options->labels, ".jsonl")) {
-        fault = "--labels: a name that ends in .csv or .jsonl";
-    } else if (!options->json && options->labels == NULL && options->page == NULL) {
-        fault = "-o FILE.html, --json or --labels FILE: what to write";
-    }
+    const char *fault = fault_of(options);
     if (fault != NULL) {
         fprintf(stderr, "sluice report: %s\n%s", fault, usage);
         return SL_EXIT_USAGE;
@@ -254,6 +268,25 @@ static int parse(int argc, char **argv, report_options *options)
     return SL_EXIT_OK;
 }
 
+static sluice_status report(report_options *options, sl_portfolios *portfolios,
+                            sluice_config *config, sluice_message *why)
+{
+    sl_portfolio_source *source = &options->source;
+    if (options->page != NULL) {
+        source->config = config;
+        SLUICE_TRY(
+            sl_highlights_open(source->verdicts != NULL || source->bare, &source->highlights));
+    }
+    SLUICE_TRY(sl_portfolios_read(source, portfolios, why));
+    if (options->labels != NULL) {
+        SLUICE_TRY(write_labels(portfolios->now.sources, options->labels, why));
+    }
+    if (options->page != NULL) {
+        SLUICE_TRY(write_page(options, portfolios, config, why));
+    }
+    return options->json ? print_json(portfolios) : SLUICE_OK;
+}
+
 int sl_command_report(int argc, char **argv)
 {
     report_options options = {0};
@@ -261,24 +294,21 @@ int sl_command_report(int argc, char **argv)
     if (code != SL_EXIT_OK) {
         return code < 0 ? SL_EXIT_OK : code;
     }
-    sluice_portfolio *now = NULL;
-    sluice_portfolio *before = NULL;
+    sluice_config *config = calloc(1, sizeof *config);
+    sl_portfolios portfolios = {0};
     sluice_message why = {""};
-    sluice_status status = sl_portfolio_read(&options.source, &now, &before, &why);
-    if (status == SLUICE_OK && options.labels != NULL) {
-        status = write_labels(now, options.labels, &why);
+    if (config != NULL && !sl_settings_read(&options.settings, config)) {
+        free(config);
+        return SL_EXIT_USAGE;
     }
-    if (status == SLUICE_OK && options.page != NULL) {
-        status = write_page(&options, now, before, &why);
-    }
-    if (status == SLUICE_OK && options.json) {
-        status = print_json(now, before);
-    }
+    sluice_status status =
+        config != NULL ? report(&options, &portfolios, config, &why) : SLUICE_E_NOMEM;
     if (status != SLUICE_OK) {
         fprintf(stderr, "sluice report: %s\n",
                 why.text[0] != '\0' ? why.text : sluice_status_name(status));
     }
-    sluice_portfolio_close(&now);
-    sluice_portfolio_close(&before);
+    sl_portfolios_close(&portfolios);
+    sl_highlights_close(&options.source.highlights);
+    free(config);
     return sl_exit_of(status);
 }

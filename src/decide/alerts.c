@@ -64,6 +64,11 @@ void sl_alerts_close(sl_alerts **alerts_p)
     *alerts_p = NULL;
 }
 
+size_t sl_alerts_bytes(void)
+{
+    return sizeof(sl_alerts);
+}
+
 static void raise_alert(sl_alerts *alerts, const sluice_alert *alert)
 {
     alerts->ring[alerts->n_raised % SLUICE_LIMIT_ALERTS] = *alert;

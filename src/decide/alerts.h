@@ -9,6 +9,7 @@ typedef struct sl_alerts sl_alerts; /* opaque; one writer */
 
 SLUICE_MUST_USE sluice_status sl_alerts_open(sl_alerts **out);
 void sl_alerts_close(sl_alerts **alerts_p);
+size_t sl_alerts_bytes(void);
 
 /* One judged sample. */
 void sl_alerts_add(sl_alerts *alerts, uint32_t i_source, const sluice_sample *sample);

@@ -2,7 +2,7 @@
  *
  *   facts --> policy: rules in order --> ended: the verdict
  *                                    \-> budget: kept, or dropped for the reason "budget"
- *   apply  <- the verdict, the score: budget (debt, last scores), groups (drops)
+ *   apply  <- the verdict, the score: budget (debt, last scores), groups (a portfolio)
  *
  * Why the score is taken again in apply: a replay of the log calls apply alone, and everything that
  * the score is made of is in the log. */
@@ -16,12 +16,11 @@
 struct sl_decide {
     sl_policy *policy;
     sl_budget budget;
-    sl_groups groups;
-    uint64_t budget_key, group_key; /* of what the two were made for */
+    sluice_portfolio *groups; /* NULL: none are wanted */
+    uint64_t budget_key;      /* of what it was made for */
     uint64_t seed;
     double max_ratio;
     uint64_t min_samples;
-    bool has_group;
 };
 
 sluice_status sl_decide_open(const sluice_config *config, sl_decide **out, sluice_message *why)
@@ -32,6 +31,9 @@ sluice_status sl_decide_open(const sluice_config *config, sl_decide **out, sluic
     sluice_status status = SLUICE_E_NOMEM;
     if (decide != NULL && faults != NULL) {
         status = sl_policy_open(config, &decide->policy, faults);
+    }
+    if (status == SLUICE_OK && config->fairness.group_by[0] != '\0') {
+        status = sluice_portfolio_open_groups(config->fairness.group_by, &decide->groups);
     }
     if (status != SLUICE_OK) {
         status = status == SLUICE_E_CONFIG
@@ -44,14 +46,11 @@ sluice_status sl_decide_open(const sluice_config *config, sl_decide **out, sluic
     }
     free(faults);
     sl_budget_init(&decide->budget, config->budget.keep_fraction);
-    sl_groups_init(&decide->groups);
     decide->seed = config->seed;
     uint64_t fraction;
     memcpy(&fraction, &config->budget.keep_fraction, sizeof fraction);
     decide->budget_key =
         XXH3_64bits_withSeed(config->budget.by, strlen(config->budget.by), fraction);
-    decide->group_key = XXH3_64bits(config->fairness.group_by, strlen(config->fairness.group_by));
-    decide->has_group = config->fairness.group_by[0] != '\0';
     decide->max_ratio = config->fairness.max_ratio;
     decide->min_samples = config->fairness.min_samples;
     *out = decide;
@@ -62,6 +61,7 @@ void sl_decide_close(sl_decide **decide_p)
 {
     if (*decide_p != NULL) {
         sl_policy_close(&(*decide_p)->policy);
+        sluice_portfolio_close(&(*decide_p)->groups);
         free(*decide_p);
         *decide_p = NULL;
     }
@@ -111,9 +111,22 @@ void sl_decide_apply(sl_decide *decide, const sl_facts *facts)
         sl_budget_apply(&decide->budget, offered, kept,
                         offered ? sl_policy_score(decide->policy, facts) : (double)NAN);
     }
-    if (decide->has_group) {
-        sl_groups_apply(&decide->groups, sl_policy_group(decide->policy, facts), !kept);
+    if (decide->groups != NULL) {
+        sl_groups_apply(decide->groups, sl_policy_group(decide->policy, facts), facts->sample);
     }
+}
+
+static bool same_groups(const sluice_portfolio *a, const sluice_portfolio *b)
+{
+    return a != NULL && b != NULL &&
+           strcmp(sluice_portfolio_group_by(a), sluice_portfolio_group_by(b)) == 0;
+}
+
+static void swap_groups(sluice_portfolio **a, sluice_portfolio **b)
+{
+    sluice_portfolio *of_a = *a;
+    *a = *b;
+    *b = of_a;
 }
 
 void sl_decide_freeze(sl_decide *decide)
@@ -127,10 +140,11 @@ void sl_decide_change(sl_decide *decide, sl_decide **next_p)
     if (next->budget_key == decide->budget_key) {
         next->budget = decide->budget;
     }
-    if (next->group_key == decide->group_key) {
-        next->groups = decide->groups;
+    if (same_groups(next->groups, decide->groups)) {
+        swap_groups(&next->groups, &decide->groups);
     }
     sl_policy_close(&decide->policy);
+    sluice_portfolio_close(&decide->groups);
     *decide = *next;
     free(next);
     *next_p = NULL;
@@ -141,26 +155,75 @@ void sl_decide_change(sl_decide *decide, sl_decide **next_p)
 sluice_status sl_decide_save(const sl_decide *decide, sluice_bytes *out)
 {
     SLUICE_TRY(sl_bytes_put_u64(out, decide->budget_key));
-    SLUICE_TRY(sl_budget_save(&decide->budget, out));
-    SLUICE_TRY(sl_bytes_put_u64(out, decide->group_key));
-    return sl_groups_save(&decide->groups, out);
+    return sl_budget_save(&decide->budget, out);
 }
 
-sluice_status sl_decide_load(sl_decide *decide, sl_reader *reader)
+/* Of another group they are read and left out. */
+static sluice_status load_counts(sl_decide *decide, sl_reader *reader)
+{
+    sluice_portfolio *loaded = NULL;
+    uint64_t key = sl_reader_u64(reader);
+    const char *own = decide->groups != NULL ? sluice_portfolio_group_by(decide->groups) : "";
+    if (decide->groups != NULL && key == XXH3_64bits(own, strlen(own))) {
+        SLUICE_TRY(sluice_portfolio_open_groups(own, &loaded));
+    }
+    sluice_status status = sl_groups_load_counts(loaded, reader);
+    if (status == SLUICE_OK && loaded != NULL) {
+        swap_groups(&loaded, &decide->groups);
+    }
+    sluice_portfolio_close(&loaded);
+    return status;
+}
+
+sluice_status sl_decide_load(sl_decide *decide, sl_reader *reader, bool has_counts)
 {
     sl_budget budget;
     uint64_t budget_key = sl_reader_u64(reader);
     SLUICE_TRY(sl_budget_load(&budget, reader));
-    uint64_t group_key = sl_reader_u64(reader);
-    sl_groups groups;
-    SLUICE_TRY(sl_groups_load(&groups, reader));
+    if (has_counts) {
+        SLUICE_TRY(load_counts(decide, reader));
+    }
     if (budget_key == decide->budget_key) {
         decide->budget = budget;
     }
-    if (group_key == decide->group_key) {
-        decide->groups = groups;
-    }
     return SLUICE_OK;
+}
+
+sluice_status sl_decide_save_groups(const sl_decide *decide, sluice_bytes *out)
+{
+    return decide->groups != NULL ? sluice_portfolio_save(decide->groups, out) : SLUICE_OK;
+}
+
+sluice_status sl_decide_read_groups(const sl_decide *decide, sluice_span saved,
+                                    sluice_portfolio **out)
+{
+    *out = NULL;
+    if (saved.size == 0) {
+        return SLUICE_OK;
+    }
+    SLUICE_TRY(sluice_portfolio_open_groups("", out));
+    sluice_status status = sluice_portfolio_load(*out, saved);
+    if (status != SLUICE_OK || !same_groups(*out, decide->groups)) {
+        sluice_portfolio_close(out);
+    }
+    return status;
+}
+
+sluice_status sl_decide_load_groups(sl_decide *decide, sluice_span saved)
+{
+    sluice_portfolio *loaded;
+    SLUICE_TRY(sl_decide_read_groups(decide, saved, &loaded));
+    if (loaded != NULL) {
+        swap_groups(&loaded, &decide->groups);
+    }
+    sluice_portfolio_close(&loaded);
+    return SLUICE_OK;
+}
+
+void sl_decide_add_groups(sl_decide *decide, const sluice_portfolio *other)
+{
+    uint16_t number[SLUICE_LIMIT_SOURCES + 1];
+    sluice_portfolio_merge(decide->groups, other, number);
 }
 
 const sl_policy *sl_decide_policy(const sl_decide *decide)
@@ -168,14 +231,14 @@ const sl_policy *sl_decide_policy(const sl_decide *decide)
     return decide->policy;
 }
 
-const sl_groups *sl_decide_groups(const sl_decide *decide)
+const sluice_portfolio *sl_decide_groups(const sl_decide *decide)
 {
-    return &decide->groups;
+    return decide->groups;
 }
 
 sluice_fairness sl_decide_fairness(const sl_decide *decide)
 {
-    return sl_groups_fairness(&decide->groups, decide->max_ratio, decide->min_samples);
+    return sl_groups_fairness(decide->groups, decide->max_ratio, decide->min_samples);
 }
 
 void sl_decide_restore(sluice_verdict *verdict)

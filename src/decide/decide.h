@@ -32,11 +32,21 @@ void sl_decide_change(sl_decide *decide, sl_decide **next_p);
 
 SLUICE_MUST_USE sluice_status sl_decide_save(const sl_decide *decide, sluice_bytes *out);
 /* What was saved of another budget or another group is left out: these begin anew. CORRUPT: not
- * what save wrote; nothing changed. */
-SLUICE_MUST_USE sluice_status sl_decide_load(sl_decide *decide, sl_reader *reader);
+ * what save wrote; nothing changed.
+ * has_counts  as checkpoints of version 3 were: counts by group are in it. */
+SLUICE_MUST_USE sluice_status sl_decide_load(sl_decide *decide, sl_reader *reader, bool has_counts);
+
+/* The portfolio by group; nothing, and size 0, without fairness.group_by. */
+SLUICE_MUST_USE sluice_status sl_decide_save_groups(const sl_decide *decide, sluice_bytes *out);
+SLUICE_MUST_USE sluice_status sl_decide_load_groups(sl_decide *decide, sluice_span saved);
+/* What was saved elsewhere, to be added. Gives *out; NULL without an error: it is of other groups.
+ */
+SLUICE_MUST_USE sluice_status sl_decide_read_groups(const sl_decide *decide, sluice_span saved,
+                                                    sluice_portfolio **out);
+void sl_decide_add_groups(sl_decide *decide, const sluice_portfolio *other);
 
 const sl_policy *sl_decide_policy(const sl_decide *decide);
-const sl_groups *sl_decide_groups(const sl_decide *decide);
+const sluice_portfolio *sl_decide_groups(const sl_decide *decide); /* NULL: no fairness.group_by */
 sluice_fairness sl_decide_fairness(const sl_decide *decide);
 
 /* The verdict of a sample that a person offers again: kept, for the reason "restored". */

@@ -1,61 +1,92 @@
-/* groups.c - how many samples of each group were dropped, and whether that is unequal.
+/* groups.c - which group a sample is of, and whether groups are dropped unequally.
  *
- *   value --compare--> group[0 .. 63] in order of first appearance | group[64] = "(other)"
+ *   sample --fairness.group_by--> name --> portfolio by group: (other) | 64 rows, in order of
+ *                                                               appearance
  *
  * Why so few: a group is something a person answers for (a region, a language). Where a sender
  * invents values the table must not grow, and which values have a row depends on log order alone.
  */
 #include "decide/groups.h"
-#include "bytes.h"
+#include "decide/portfolio.h"
 
 #include <math.h>
+#include <stdio.h>
 
-#define OTHER SLUICE_LIMIT_GROUPS
+#define EXPECTED "expected attributes.NAME, sample.source or sample.media_type"
 
-static void name_group(struct sl_group *group, sluice_span name)
+/* --- the group of a sample --- */
+
+/* A group is one text, not an expression: its values become names of a table. */
+bool sl_groups_key(sl_names *names, const char *group_by, sl_name *key, sluice_message *wrong)
 {
-    memcpy(group->name, name.data, name.size);
-    group->name_size = (uint32_t)name.size;
-}
-
-void sl_groups_init(sl_groups *groups)
-{
-    memset(groups, 0, sizeof *groups);
-    name_group(&groups->group[OTHER], sl_span_of("(other)"));
-}
-
-void sl_groups_apply(sl_groups *groups, sluice_span name, bool dropped)
-{
-    if (name.size == 0) {
-        name = sl_span_of("(none)");
+    sluice_span part[2];
+    const char *dot = strchr(group_by, '.'); /* a NAME may have dots in it */
+    uint32_t n_parts = dot != NULL ? 2 : 1;
+    part[0] = sl_span_of(group_by);
+    if (dot != NULL) {
+        part[0].size = (size_t)(dot - group_by);
+        part[1] = sl_span_of(dot + 1);
     }
+    snprintf(wrong->text, sizeof wrong->text, EXPECTED);
+    if (!sl_names_find(names, part, n_parts, key, wrong)) {
+        return false;
+    }
+    bool is_text = key->kind == SL_NAME_ATTRIBUTE || key->kind == SL_NAME_SAMPLE_SOURCE ||
+                   key->kind == SL_NAME_SAMPLE_MEDIA_TYPE;
+    if (!is_text) {
+        snprintf(wrong->text, sizeof wrong->text, EXPECTED);
+    }
+    return is_text;
+}
+
+sluice_span sl_groups_of(const sl_names *names, const sl_name *key, const sl_facts *facts)
+{
+    sl_value value = sl_name_value(names, key, facts);
+    return value.type == SL_VALUE_TEXT ? value.text : (sluice_span){NULL, 0};
+}
+
+/* --- counting --- */
+
+static sluice_span row_name(sluice_span name)
+{
+    name = name.size > 0 ? name : sl_span_of("(none)");
     name.size = name.size < SLUICE_LIMIT_SOURCE_BYTES ? name.size : SLUICE_LIMIT_SOURCE_BYTES;
-    uint32_t i = 0;
-    while (i < groups->n &&
-           !sl_span_equal((sluice_span){groups->group[i].name, groups->group[i].name_size}, name)) {
-        i++;
-    }
-    if (i == groups->n && i < SLUICE_LIMIT_GROUPS) {
-        name_group(&groups->group[i], name);
-        groups->n++;
-    }
-    groups->group[i].received++; /* i == OTHER where there is no room */
-    groups->group[i].dropped += dropped;
+    return name;
 }
 
-uint32_t sl_groups_n(const sl_groups *groups)
+void sl_groups_apply(sluice_portfolio *groups, sluice_span name, const sluice_sample *sample)
 {
-    return groups->n + (groups->group[OTHER].received > 0);
+    sluice_portfolio_apply_group(groups, sample, row_name(name));
 }
 
-sluice_group_counts sl_groups_at(const sl_groups *groups, uint32_t i)
+void sl_groups_note(sluice_portfolio *groups, sluice_span name, const sluice_sample *sample)
+{
+    sluice_portfolio_note_group(groups, sample, row_name(name));
+}
+
+static sluice_group_counts counts_of(const sluice_portfolio *groups, uint32_t i_entry)
+{
+    const sl_portfolio_entry *entry = &groups->entry[i_entry];
+    return (sluice_group_counts){{entry->name, entry->name_size},
+                                 entry->kept + entry->flagged + entry->dropped,
+                                 entry->dropped};
+}
+
+uint32_t sl_groups_n(const sluice_portfolio *groups)
+{
+    return groups == NULL
+               ? 0
+               : groups->n_entries - 1 + (counts_of(groups, SLUICE_OTHER_SOURCES).received > 0);
+}
+
+sluice_group_counts sl_groups_at(const sluice_portfolio *groups, uint32_t i)
 {
     SLUICE_ASSERT(i < sl_groups_n(groups));
-    const struct sl_group *group = &groups->group[i < groups->n ? i : OTHER];
-    return (sluice_group_counts){{group->name, group->name_size}, group->received, group->dropped};
+    return counts_of(groups, i + 1 < groups->n_entries ? i + 1 : SLUICE_OTHER_SOURCES);
 }
 
-sluice_fairness sl_groups_fairness(const sl_groups *groups, double max_ratio, uint64_t min_samples)
+sluice_fairness sl_groups_fairness(const sluice_portfolio *groups, double max_ratio,
+                                   uint64_t min_samples)
 {
     sluice_fairness found = {.ratio = (double)NAN};
     double high = 0, low = 0;
@@ -86,42 +117,25 @@ sluice_fairness sl_groups_fairness(const sl_groups *groups, double max_ratio, ui
     return found;
 }
 
-sluice_status sl_groups_save(const sl_groups *groups, sluice_bytes *out)
+sluice_status sl_groups_load_counts(sluice_portfolio *groups, sl_reader *reader)
 {
-    SLUICE_TRY(sl_bytes_put_u32(out, groups->n));
-    for (uint32_t i = 0; i <= groups->n; i++) {
-        const struct sl_group *group = &groups->group[i < groups->n ? i : OTHER];
-        SLUICE_TRY(sl_bytes_put_u32(out, group->name_size));
-        SLUICE_TRY(sl_bytes_append(out, group->name, group->name_size));
-        SLUICE_TRY(sl_bytes_put_u64(out, group->received));
-        SLUICE_TRY(sl_bytes_put_u64(out, group->dropped));
-    }
-    return SLUICE_OK;
-}
-
-sluice_status sl_groups_load(sl_groups *groups, sl_reader *reader)
-{
-    sl_groups loaded;
-    sl_groups_init(&loaded);
     uint32_t n = sl_reader_u32(reader);
     if (n > SLUICE_LIMIT_GROUPS) {
         return SLUICE_E_CORRUPT;
     }
     for (uint32_t i = 0; i <= n && !reader->bad; i++) {
-        struct sl_group *group = &loaded.group[i < n ? i : OTHER];
         uint32_t size = sl_reader_u32(reader);
         sluice_span name = sl_reader_span(reader, size);
-        if (reader->bad || size > SLUICE_LIMIT_SOURCE_BYTES || size == 0) {
+        uint64_t received = sl_reader_u64(reader);
+        uint64_t dropped = sl_reader_u64(reader);
+        if (reader->bad || size > SLUICE_LIMIT_SOURCE_BYTES || size == 0 || dropped > received) {
             return SLUICE_E_CORRUPT;
         }
-        name_group(group, name);
-        group->received = sl_reader_u64(reader);
-        group->dropped = sl_reader_u64(reader);
+        if (groups != NULL) { /* the last one is "(other)" */
+            uint32_t i_entry = i < n ? sl_portfolio_number(groups, name) : SLUICE_OTHER_SOURCES;
+            groups->entry[i_entry].kept = received - dropped;
+            groups->entry[i_entry].dropped = dropped;
+        }
     }
-    loaded.n = n;
-    if (reader->bad) {
-        return SLUICE_E_CORRUPT;
-    }
-    *groups = loaded;
-    return SLUICE_OK;
+    return reader->bad ? SLUICE_E_CORRUPT : SLUICE_OK;
 }

@@ -11,6 +11,7 @@
  * the promise of cover is not the policy's to break. */
 #include "decide/policy.h"
 #include "bytes.h"
+#include "decide/groups.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -102,28 +103,11 @@ static sluice_status open_rule(sl_policy *policy, const sluice_rule *from, uint3
     return SLUICE_OK;
 }
 
-/* A group is one text, not an expression: its values become names of a table. */
 static void open_group(sl_policy *policy, const char *path, sl_policy_faults *faults)
 {
-    sluice_span part[3];
-    uint32_t n_parts = 0;
-    sluice_message wrong = {"expected attributes.NAME, sample.source or sample.media_type"};
-    for (const char *at = path; at != NULL && n_parts < 2; n_parts++) {
-        const char *dot = n_parts == 0 ? strchr(at, '.') : NULL; /* a NAME may have dots in it */
-        size_t size = dot != NULL ? (size_t)(dot - at) : strlen(at);
-        part[n_parts] = (sluice_span){(const uint8_t *)at, size};
-        at = dot != NULL ? dot + 1 : NULL;
-    }
-    if (!sl_names_find(&policy->names, part, n_parts, &policy->group_by, &wrong)) {
-        add_fault(faults, SL_POLICY_GROUP_BY, 0)->text = wrong;
-        return;
-    }
-    sl_name_kind kind = policy->group_by.kind;
-    policy->has_group = kind == SL_NAME_ATTRIBUTE || kind == SL_NAME_SAMPLE_SOURCE ||
-                        kind == SL_NAME_SAMPLE_MEDIA_TYPE;
+    sluice_message wrong;
+    policy->has_group = sl_groups_key(&policy->names, path, &policy->group_by, &wrong);
     if (!policy->has_group) {
-        snprintf(wrong.text, sizeof wrong.text,
-                 "expected attributes.NAME, sample.source or sample.media_type");
         add_fault(faults, SL_POLICY_GROUP_BY, 0)->text = wrong;
     }
 }
@@ -242,8 +226,7 @@ sluice_span sl_policy_group(const sl_policy *policy, const sl_facts *facts)
     if (!policy->has_group) {
         return (sluice_span){NULL, 0};
     }
-    sl_value value = sl_name_value(&policy->names, &policy->group_by, facts);
-    return value.type == SL_VALUE_TEXT ? value.text : (sluice_span){NULL, 0};
+    return sl_groups_of(&policy->names, &policy->group_by, facts);
 }
 
 const sl_policy_rule_faults *sl_policy_faults_of(const sl_policy *policy, uint32_t i_rule)

@@ -1,7 +1,8 @@
-/* portfolio.c - what each source of a stream came to: counts, costs, scores, repeats, changes.
+/* portfolio.c - what each source (or group) of a stream came to: counts, costs, scores, repeats,
+ * changes.
  *
  *   name --XXH3--> slot[2048] --> entry[1 + 1024]    entry 0 is "(other)", the rest in order of
- *                                                    first appearance in the log
+ *                                 entry[1 + 64]      first appearance in the log
  *   sample --+--> entry        counts, cost, toward
  *            +--> distribution loss, self, leverage, toward: quantiles of 1 %
  *            +--> repeats      whose samples repeat whose
@@ -15,43 +16,99 @@
 #include "decide/portfolio.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <xxhash.h>
 
-#define POOL_PAGES 65535 /* of distributions: about 1,000 sources with all scores */
+/* What differs between a portfolio by source and one by group: sizes. */
+typedef struct sizes {
+    uint32_t n_entries, n_pages, n_cells;
+} sizes;
 
-sluice_status sluice_portfolio_open(sluice_portfolio **out)
+static sizes sizes_of(bool groups)
+{
+    return groups ? (sizes){1 + SLUICE_LIMIT_GROUPS, 128 * (1 + SLUICE_LIMIT_GROUPS), 8192}
+                  : (sizes){SL_PORTFOLIO_ENTRIES, 65535, SL_REPEATS_CELLS};
+}
+
+size_t sluice_portfolio_bytes(bool groups)
+{
+    sizes most = sizes_of(groups);
+    const sluice_portfolio *none = NULL;
+    size_t all = sizeof *none + most.n_entries * (sizeof *none->entry + sizeof *none->distribution);
+    all += most.n_pages * sizeof *none->pool.pages;
+    all += sl_repeats_bytes(most.n_cells) + sl_trend_bytes(most.n_entries);
+    return all + (groups ? sl_membership_bytes() : sl_alerts_bytes());
+}
+
+static sluice_status open_parts(sluice_portfolio *portfolio, const sizes *most)
+{
+    portfolio->entry = calloc(most->n_entries, sizeof *portfolio->entry);
+    portfolio->distribution = calloc(most->n_entries, sizeof *portfolio->distribution);
+    if (portfolio->entry == NULL || portfolio->distribution == NULL) {
+        return SLUICE_E_NOMEM;
+    }
+    SLUICE_TRY(sl_distribution_pool_open(most->n_pages, &portfolio->pool));
+    SLUICE_TRY(sl_repeats_open(most->n_cells, &portfolio->repeats));
+    SLUICE_TRY(sl_trend_open(most->n_entries, &portfolio->trend));
+    return portfolio->groups ? sl_membership_open(&portfolio->membership)
+                             : sl_alerts_open(&portfolio->alerts);
+}
+
+/* Its pages become real when they are used. */
+static sluice_status open_with(const char *group_by, sluice_portfolio **out)
 {
     static const char other[] = "(other)";
-    sluice_portfolio *portfolio = calloc(1, sizeof *portfolio); /* pages become real when used */
+    sluice_portfolio *portfolio = calloc(1, sizeof *portfolio);
     *out = portfolio;
     if (portfolio == NULL) {
         return SLUICE_E_NOMEM;
     }
+    portfolio->groups = group_by != NULL;
+    snprintf(portfolio->group_by, sizeof portfolio->group_by, "%s",
+             group_by != NULL ? group_by : "");
+    sizes most = sizes_of(portfolio->groups);
+    portfolio->n_entries_most = most.n_entries;
+    sluice_status status = open_parts(portfolio, &most);
+    if (status != SLUICE_OK) {
+        sluice_portfolio_close(out);
+        return status;
+    }
     memcpy(portfolio->entry[0].name, other, sizeof other - 1);
     portfolio->entry[0].name_size = sizeof other - 1;
     portfolio->n_entries = 1;
-    sluice_status status = sl_distribution_pool_open(POOL_PAGES, &portfolio->pool);
-    status = status == SLUICE_OK ? sl_repeats_open(&portfolio->repeats) : status;
-    status = status == SLUICE_OK ? sl_trend_open(&portfolio->trend) : status;
-    status = status == SLUICE_OK ? sl_alerts_open(&portfolio->alerts) : status;
-    if (status != SLUICE_OK) {
-        sluice_portfolio_close(out);
-    }
-    return status;
+    return SLUICE_OK;
+}
+
+sluice_status sluice_portfolio_open(sluice_portfolio **out)
+{
+    return open_with(NULL, out);
+}
+
+sluice_status sluice_portfolio_open_groups(const char *group_by, sluice_portfolio **out)
+{
+    return open_with(group_by, out);
 }
 
 void sluice_portfolio_close(sluice_portfolio **portfolio_p)
 {
     sluice_portfolio *portfolio = *portfolio_p;
     if (portfolio != NULL) {
+        free(portfolio->entry);
+        free(portfolio->distribution);
         sl_distribution_pool_close(&portfolio->pool);
         sl_repeats_close(&portfolio->repeats);
         sl_trend_close(&portfolio->trend);
         sl_alerts_close(&portfolio->alerts);
+        sl_membership_close(&portfolio->membership);
         free(portfolio);
         *portfolio_p = NULL;
     }
+}
+
+const char *sluice_portfolio_group_by(const sluice_portfolio *portfolio)
+{
+    return portfolio->group_by;
 }
 
 /* --- names --- */
@@ -76,7 +133,8 @@ uint32_t sl_portfolio_number(sluice_portfolio *portfolio, sluice_span source)
     if (portfolio->slot[i_slot] != 0) {
         return portfolio->slot[i_slot];
     }
-    if (portfolio->n_entries == SL_PORTFOLIO_ENTRIES || source.size > SLUICE_LIMIT_SOURCE_BYTES) {
+    if (portfolio->n_entries == portfolio->n_entries_most ||
+        source.size > SLUICE_LIMIT_SOURCE_BYTES) {
         return SLUICE_OTHER_SOURCES;
     }
     sl_portfolio_entry *added = &portfolio->entry[portfolio->n_entries];
@@ -94,7 +152,7 @@ uint32_t sluice_portfolio_find(const sluice_portfolio *portfolio, sluice_span so
     if (i_entry != 0) {
         return i_entry;
     }
-    return portfolio->n_entries == SL_PORTFOLIO_ENTRIES ? SLUICE_OTHER_SOURCES : UINT32_MAX;
+    return portfolio->n_entries == portfolio->n_entries_most ? SLUICE_OTHER_SOURCES : UINT32_MAX;
 }
 
 uint32_t sl_portfolio_reference_slot(sluice_portfolio *portfolio, const char *name)
@@ -178,13 +236,16 @@ static void apply_scores(sluice_portfolio *portfolio, uint32_t i_source,
                                 (double)scores->toward[r]);
         }
     }
-    sl_curve_add(&portfolio->curve, scores, slot);
-    apply_label(portfolio, i_source, sample);
+    if (!portfolio->groups) {
+        sl_curve_add(&portfolio->curve, scores, slot);
+        apply_label(portfolio, i_source, sample);
+    }
 }
 
-void sluice_portfolio_apply(sluice_portfolio *portfolio, const sluice_sample *sample)
+/* i_of: of whom, with a match */
+static void apply_as(sluice_portfolio *portfolio, uint32_t i_source, uint32_t i_of,
+                     const sluice_sample *sample)
 {
-    uint32_t i_source = sl_portfolio_number(portfolio, sample->source);
     sl_portfolio_entry *source = &portfolio->entry[i_source];
     if (is_restored(&sample->verdict)) {
         source->restored++;
@@ -192,7 +253,6 @@ void sluice_portfolio_apply(sluice_portfolio *portfolio, const sluice_sample *sa
     }
     apply_counts(source, sample);
     if (sample->match.method != SLUICE_METHOD_NONE) {
-        uint32_t i_of = sl_portfolio_number(portfolio, sample->match.of_source);
         source->duplicates++;
         source->own += i_of == i_source;
         sl_repeats_add(portfolio->repeats, i_source, i_of, 1);
@@ -201,7 +261,39 @@ void sluice_portfolio_apply(sluice_portfolio *portfolio, const sluice_sample *sa
         apply_scores(portfolio, i_source, sample);
     }
     sl_trend_add(portfolio->trend, i_source, sample);
-    sl_alerts_add(portfolio->alerts, i_source, sample);
+    if (!portfolio->groups) {
+        sl_alerts_add(portfolio->alerts, i_source, sample);
+    }
+}
+
+void sluice_portfolio_apply(sluice_portfolio *portfolio, const sluice_sample *sample)
+{
+    SLUICE_ASSERT(!portfolio->groups);
+    bool repeats = sample->match.method != SLUICE_METHOD_NONE;
+    uint32_t i_source = sl_portfolio_number(portfolio, sample->source);
+    uint32_t i_of = repeats ? sl_portfolio_number(portfolio, sample->match.of_source) : 0;
+    apply_as(portfolio, i_source, i_of, sample);
+}
+
+/* What was dropped is nothing that another one repeats. */
+void sluice_portfolio_note_group(sluice_portfolio *portfolio, const sluice_sample *sample,
+                                 sluice_span group)
+{
+    uint32_t i_group = sl_portfolio_number(portfolio, group);
+    if (sample->verdict.decision != SLUICE_DROP) {
+        sl_membership_note(portfolio->membership, sample->source, sample->id, (uint8_t)i_group);
+    }
+}
+
+void sluice_portfolio_apply_group(sluice_portfolio *portfolio, const sluice_sample *sample,
+                                  sluice_span group)
+{
+    const sluice_match *match = &sample->match;
+    bool repeats = match->method != SLUICE_METHOD_NONE;
+    uint32_t i_of =
+        repeats ? sl_membership_find(portfolio->membership, match->of_source, match->of_id) : 0;
+    sluice_portfolio_note_group(portfolio, sample, group);
+    apply_as(portfolio, sl_portfolio_number(portfolio, group), i_of, sample);
 }
 
 /* --- rows --- */
@@ -344,10 +436,10 @@ uint32_t sluice_portfolio_labels(const sluice_portfolio *portfolio,
 uint32_t sluice_portfolio_alerts(const sluice_portfolio *portfolio,
                                  sluice_alert alerts[SLUICE_LIMIT_ALERTS])
 {
-    return sl_alerts_read(portfolio->alerts, alerts);
+    return portfolio->groups ? 0 : sl_alerts_read(portfolio->alerts, alerts);
 }
 
 sluice_alert_counts sluice_portfolio_alert_counts(const sluice_portfolio *portfolio)
 {
-    return sl_alerts_counts(portfolio->alerts);
+    return portfolio->groups ? (sluice_alert_counts){0, 0} : sl_alerts_counts(portfolio->alerts);
 }

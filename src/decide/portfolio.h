@@ -5,9 +5,11 @@
 #include "decide/alerts.h"
 #include "decide/curve.h"
 #include "decide/distribution.h"
+#include "decide/membership.h"
 #include "decide/repeats.h"
 #include "decide/shortlist.h"
 #include "decide/trend.h"
+#include "sluice/config.h"
 
 #define SL_PORTFOLIO_ENTRIES (1 + SLUICE_LIMIT_SOURCES)
 #define SL_PORTFOLIO_SLOTS                                                                         \
@@ -30,18 +32,21 @@ typedef struct sl_portfolio_entry {
 } sl_portfolio_entry;
 
 struct sluice_portfolio {
-    uint32_t n_entries;
+    bool groups; /* rows are groups: no curve, shortlist, alerts, but membership */
+    char group_by[SLUICE_LIMIT_STRING_BYTES];
+    uint32_t n_entries, n_entries_most;
     uint16_t slot[SL_PORTFOLIO_SLOTS]; /* 0 = free: entry 0 has no slot */
     uint32_t n_references;
     char reference[SLUICE_LIMIT_REFERENCES][64];
-    sl_portfolio_entry entry[SL_PORTFOLIO_ENTRIES];
-    sl_distribution distribution[SL_PORTFOLIO_ENTRIES][SLUICE_N_STATISTICS];
+    sl_portfolio_entry *entry;                            /* [n_entries_most] */
+    sl_distribution (*distribution)[SLUICE_N_STATISTICS]; /* the same */
     sl_distribution_pool pool;
     sl_repeats *repeats;
     sl_trend *trend;
     sl_curve curve;
     sl_shortlist shortlist;
     sl_alerts *alerts;
+    sl_membership *membership;
 };
 
 /* Number of a source, added if it is new and there is room. */

@@ -1,15 +1,19 @@
 /* portfolio_saved.c - a portfolio as bytes and back, and two of them as one.
  *
- *   | mark, version | entries | references | distributions | repeats | trend | curve | labels |
+ *   | mark, version 3 | references | entries, distributions | repeats | trend | curve | labels |
  *     alerts | restored, of each entry (not in version 1) |
+ *   | mark, version 2, group by | references | entries, distributions | repeats | trend | curve |
+ *     labels | membership | restored |                                             by group
  *
  * Before version 1 there was no mark: entries of four counts, and nothing else. */
 #include "decide/portfolio.h"
 
 #include <stdlib.h>
 
-#define MARK    UINT32_MAX /* no number of entries */
-#define VERSION 2
+#define MARK            UINT32_MAX /* no number of entries */
+#define BY_SOURCE_FIRST 1          /* versions: a change of either needs a number of its own */
+#define BY_GROUP        2
+#define BY_SOURCE       3
 
 /* --- save --- */
 
@@ -52,7 +56,10 @@ static sluice_status save_entry(const sl_portfolio_entry *entry, uint32_t n_refe
 sluice_status sluice_portfolio_save(const sluice_portfolio *portfolio, sluice_bytes *out)
 {
     SLUICE_TRY(sl_bytes_put_u32(out, MARK));
-    SLUICE_TRY(sl_bytes_put_u32(out, VERSION));
+    SLUICE_TRY(sl_bytes_put_u32(out, portfolio->groups ? BY_GROUP : BY_SOURCE));
+    if (portfolio->groups) {
+        SLUICE_TRY(sl_bytes_append(out, portfolio->group_by, sizeof portfolio->group_by));
+    }
     SLUICE_TRY(sl_bytes_put_u32(out, portfolio->n_references));
     for (uint32_t r = 0; r < portfolio->n_references; r++) {
         SLUICE_TRY(sl_bytes_append(out, portfolio->reference[r], sizeof portfolio->reference[r]));
@@ -68,7 +75,8 @@ sluice_status sluice_portfolio_save(const sluice_portfolio *portfolio, sluice_by
     SLUICE_TRY(sl_trend_save(portfolio->trend, portfolio->n_entries, out));
     SLUICE_TRY(sl_curve_save(&portfolio->curve, 1 + portfolio->n_references, out));
     SLUICE_TRY(sl_shortlist_save(&portfolio->shortlist, out));
-    SLUICE_TRY(sl_alerts_save(portfolio->alerts, portfolio->n_entries, out));
+    SLUICE_TRY(portfolio->groups ? sl_membership_save(portfolio->membership, out)
+                                 : sl_alerts_save(portfolio->alerts, portfolio->n_entries, out));
     for (uint32_t i = 0; i < portfolio->n_entries; i++) {
         SLUICE_TRY(sl_bytes_put_varint(out, portfolio->entry[i].restored));
     }
@@ -160,20 +168,36 @@ static bool load_references(sluice_portfolio *portfolio, sl_reader *reader)
 
 static bool load_restored(sluice_portfolio *portfolio, sl_reader *reader, uint32_t version)
 {
-    for (uint32_t i = 0; i < portfolio->n_entries && version > 1; i++) {
+    for (uint32_t i = 0; i < portfolio->n_entries && version != BY_SOURCE_FIRST; i++) {
         portfolio->entry[i].restored = sl_reader_varint(reader);
     }
     return !reader->bad;
 }
 
+static bool load_kind(sluice_portfolio *portfolio, sl_reader *reader, uint32_t version)
+{
+    if ((version == BY_GROUP) != portfolio->groups || version < BY_SOURCE_FIRST ||
+        version > BY_SOURCE) {
+        return false;
+    }
+    if (portfolio->groups) {
+        sluice_span group_by = sl_reader_span(reader, sizeof portfolio->group_by);
+        if (group_by.size == 0 || memchr(group_by.data, 0, group_by.size) == NULL) {
+            return false;
+        }
+        memcpy(portfolio->group_by, group_by.data, group_by.size);
+    }
+    return true;
+}
+
 static bool load_whole(sluice_portfolio *portfolio, sl_reader *reader)
 {
     uint32_t version = sl_reader_u32(reader);
-    if (version < 1 || version > VERSION || !load_references(portfolio, reader)) {
+    if (!load_kind(portfolio, reader, version) || !load_references(portfolio, reader)) {
         return false;
     }
     uint32_t n_entries = sl_reader_u32(reader);
-    if (n_entries < 1 || n_entries > SL_PORTFOLIO_ENTRIES) {
+    if (n_entries < 1 || n_entries > portfolio->n_entries_most) {
         return false;
     }
     for (uint32_t i = 0; i < n_entries; i++) {
@@ -185,7 +209,8 @@ static bool load_whole(sluice_portfolio *portfolio, sl_reader *reader)
            sl_trend_load(portfolio->trend, reader, n_entries) &&
            sl_curve_load(&portfolio->curve, 1 + portfolio->n_references, reader) &&
            sl_shortlist_load(&portfolio->shortlist, reader, n_entries) &&
-           sl_alerts_load(portfolio->alerts, reader, n_entries) &&
+           (portfolio->groups ? sl_membership_load(portfolio->membership, reader, n_entries)
+                              : sl_alerts_load(portfolio->alerts, reader, n_entries)) &&
            load_restored(portfolio, reader, version);
 }
 
@@ -207,14 +232,16 @@ static void swap(uint8_t *a, uint8_t *b, size_t size)
 sluice_status sluice_portfolio_load(sluice_portfolio *portfolio, sluice_span saved)
 {
     sluice_portfolio *loaded = NULL;
-    SLUICE_TRY(sluice_portfolio_open(&loaded));
+    SLUICE_TRY(portfolio->groups ? sluice_portfolio_open_groups("", &loaded)
+                                 : sluice_portfolio_open(&loaded));
     sl_reader reader = sl_reader_of(saved);
     uint32_t n_entries = sl_reader_u32(&reader);
     bool good = !reader.bad && n_entries >= 1;
     if (good && n_entries == MARK) {
         good = load_whole(loaded, &reader);
     } else if (good) {
-        good = n_entries <= SL_PORTFOLIO_ENTRIES && load_counts_only(loaded, &reader, n_entries);
+        good = !loaded->groups && n_entries <= SL_PORTFOLIO_ENTRIES &&
+               load_counts_only(loaded, &reader, n_entries);
     }
     good = good && reader.at == reader.end;
     if (good) { /* the parts change hands; what was there goes with `loaded` */

@@ -1,13 +1,11 @@
 /* repeats.c - how many samples of each source repeat samples of each other.
  *
- *   (source, of) --mixed--> slot[131072] of (key, count), open addressing
+ *   (source, of) --mixed--> slot[2 x cells] of (key, count), open addressing
  *
  * Why sparse: of a million pairs of sources a stream has a few hundred. */
 #include "decide/repeats.h"
 
 #include <stdlib.h>
-
-#define N_SLOTS (2 * SL_REPEATS_CELLS) /* a power of two */
 
 typedef struct slot {
     uint64_t count; /* 0 = free */
@@ -15,14 +13,26 @@ typedef struct slot {
 } slot;
 
 struct sl_repeats {
-    uint32_t n_cells;
-    slot slot[N_SLOTS];
+    uint32_t n_cells, n_cells_most;
+    uint32_t n_slots; /* a power of two */
+    slot slot[];
 };
 
-sluice_status sl_repeats_open(sl_repeats **out)
+size_t sl_repeats_bytes(uint32_t n_cells)
 {
-    *out = calloc(1, sizeof **out);
-    return *out != NULL ? SLUICE_OK : SLUICE_E_NOMEM;
+    return sizeof(sl_repeats) + 2 * (size_t)n_cells * sizeof(slot);
+}
+
+sluice_status sl_repeats_open(uint32_t n_cells, sl_repeats **out)
+{
+    SLUICE_ASSERT((n_cells & (n_cells - 1)) == 0 && n_cells > SLUICE_LIMIT_SOURCES + 1);
+    *out = calloc(1, sl_repeats_bytes(n_cells));
+    if (*out == NULL) {
+        return SLUICE_E_NOMEM;
+    }
+    (*out)->n_cells_most = n_cells;
+    (*out)->n_slots = 2 * n_cells;
+    return SLUICE_OK;
 }
 
 void sl_repeats_close(sl_repeats **repeats_p)
@@ -38,9 +48,9 @@ static uint32_t key_of(uint32_t i_source, uint32_t i_of)
 
 static slot *find_slot(sl_repeats *repeats, uint32_t key)
 {
-    uint32_t i = (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 47);
+    uint32_t i = (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 47) & (repeats->n_slots - 1);
     while (repeats->slot[i].count != 0 && repeats->slot[i].key != key) {
-        i = (i + 1) % N_SLOTS;
+        i = (i + 1) & (repeats->n_slots - 1);
     }
     return &repeats->slot[i];
 }
@@ -50,8 +60,8 @@ void sl_repeats_add(sl_repeats *repeats, uint32_t i_source, uint32_t i_of, uint6
 {
     uint32_t key = key_of(i_source, i_of);
     slot *cell = find_slot(repeats, key);
-    uint32_t room = i_of == SLUICE_OTHER_SOURCES ? SL_REPEATS_CELLS + SLUICE_LIMIT_SOURCES + 1
-                                                 : SL_REPEATS_CELLS;
+    uint32_t room = i_of == SLUICE_OTHER_SOURCES ? repeats->n_cells_most + SLUICE_LIMIT_SOURCES + 1
+                                                 : repeats->n_cells_most;
     if (cell->count == 0 && repeats->n_cells >= room) {
         key = key_of(i_source, SLUICE_OTHER_SOURCES);
         cell = find_slot(repeats, key);
@@ -85,7 +95,7 @@ uint32_t sl_repeats_list(const sl_repeats *repeats, sluice_repeat *out, uint32_t
         return 0;
     }
     uint32_t n_all = 0;
-    for (uint32_t i = 0; i < N_SLOTS; i++) {
+    for (uint32_t i = 0; i < repeats->n_slots; i++) {
         if (repeats->slot[i].count != 0) {
             all[n_all++] = repeat_of(&repeats->slot[i]);
         }
@@ -102,7 +112,7 @@ uint32_t sl_repeats_list(const sl_repeats *repeats, sluice_repeat *out, uint32_t
 sluice_status sl_repeats_save(const sl_repeats *repeats, sluice_bytes *out)
 {
     SLUICE_TRY(sl_bytes_put_varint(out, repeats->n_cells));
-    for (uint32_t i = 0; i < N_SLOTS; i++) {
+    for (uint32_t i = 0; i < repeats->n_slots; i++) {
         if (repeats->slot[i].count != 0) {
             sluice_repeat repeat = repeat_of(&repeats->slot[i]);
             SLUICE_TRY(sl_bytes_put_varint(out, repeat.i_source));

@@ -5,11 +5,13 @@
 #include "bytes.h"
 #include "sluice/portfolio.h"
 
-#define SL_REPEATS_CELLS 65536 /* beyond: counted as repeats of "(other)" */
+#define SL_REPEATS_CELLS 65536 /* of sources */
 
 typedef struct sl_repeats sl_repeats; /* opaque; one writer */
 
-SLUICE_MUST_USE sluice_status sl_repeats_open(sl_repeats **out);
+/* n_cells, a power of two: beyond, what is new is counted as repeats of "(other)". */
+SLUICE_MUST_USE sluice_status sl_repeats_open(uint32_t n_cells, sl_repeats **out);
+size_t sl_repeats_bytes(uint32_t n_cells);
 void sl_repeats_close(sl_repeats **repeats_p);
 
 void sl_repeats_add(sl_repeats *repeats, uint32_t i_source, uint32_t i_of, uint64_t count);

@@ -9,7 +9,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define N_SOURCES  (1 + SLUICE_LIMIT_SOURCES)
 #define FIRST_SPAN 256
 
 /* Sums of what a sluice_trend_point has as means. */
@@ -21,12 +20,17 @@ typedef struct point {
 struct sl_trend {
     uint64_t first_offset, span, n_points; /* n_points 0: nothing yet */
     uint32_t n_sources;                    /* that have any, or come before one that has */
-    point point[N_SOURCES][SLUICE_TREND_POINTS];
+    point point[][SLUICE_TREND_POINTS];
 };
 
-sluice_status sl_trend_open(sl_trend **out)
+size_t sl_trend_bytes(uint32_t n_sources)
 {
-    *out = calloc(1, sizeof **out);
+    return sizeof(sl_trend) + (size_t)n_sources * SLUICE_TREND_POINTS * sizeof(point);
+}
+
+sluice_status sl_trend_open(uint32_t n_sources, sl_trend **out)
+{
+    *out = calloc(1, sl_trend_bytes(n_sources));
     if (*out == NULL) {
         return SLUICE_E_NOMEM;
     }

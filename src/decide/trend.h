@@ -7,7 +7,8 @@
 
 typedef struct sl_trend sl_trend; /* opaque; one writer */
 
-SLUICE_MUST_USE sluice_status sl_trend_open(sl_trend **out);
+SLUICE_MUST_USE sluice_status sl_trend_open(uint32_t n_sources, sl_trend **out); /* at most */
+size_t sl_trend_bytes(uint32_t n_sources);
 void sl_trend_close(sl_trend **trend_p);
 
 void sl_trend_add(sl_trend *trend, uint32_t i_source, const sluice_sample *sample);

@@ -96,22 +96,27 @@ const draw = (() => {
         id: "lines",
         afterDatasetsDraw(chart, _, options) {
             const x = chart.scales.x, y = chart.scales.y, pen = chart.ctx;
-            for (const [i, line] of (options.at || []).entries()) {
-                const at = x.getPixelForValue(line.position);
-                if (!(at >= x.left - 1 && at <= x.right + 1)) { continue; }
-                pen.save();
-                pen.strokeStyle = pen.fillStyle = colour("drop");
-                pen.setLineDash([5, 4]);
-                pen.lineWidth = 2;
+            const lines = [...(options.at || [])].sort((a, b) => a.position - b.position)
+                .map(line => ({at: x.getPixelForValue(line.position), label: line.label})).filter(({at}) => at >= x.left - 1 && at <= x.right + 1);
+            pen.save();
+            pen.strokeStyle = colour("drop");
+            pen.setLineDash([5, 4]);
+            pen.lineWidth = 2;
+            for (const {at} of lines) {
                 pen.beginPath();
                 pen.moveTo(at, y.top);
                 pen.lineTo(at, y.bottom);
                 pen.stroke();
-                pen.font = "11px sans-serif";
-                pen.textAlign = at > (x.left + x.right) / 2 ? "right" : "left";
-                pen.fillText(line.label, at + (pen.textAlign === "right" ? -4 : 4), y.top + 10 + 12 * i);
-                pen.restore();
             }
+            pen.font = "11px sans-serif";
+            lines.forEach(({at, label}, i) => { // on a ground of its own, or the next line would cross it out
+                const size = pen.measureText(label).width, left = at > (x.left + x.right) / 2 ? at - size - 4 : at + 4;
+                pen.fillStyle = colour("panel");
+                pen.fillRect(left - 1, y.top + 13 * i, size + 2, 13);
+                pen.fillStyle = colour("drop");
+                pen.fillText(label, left, y.top + 10 + 13 * i);
+            });
+            pen.restore();
         },
     };
 
@@ -173,6 +178,14 @@ const draw = (() => {
         charts.forEach((held, canvas) => show(canvas, held.make));
     }
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+    // Paper is light, and has its own width.
+    function print(begins) {
+        document.documentElement.classList.toggle("printing", begins);
+        recolour();
+        charts.forEach(held => begins ? held.chart.resize(Math.min(held.chart.width, 620), held.chart.height) : held.chart.resize());
+    }
+    addEventListener("beforeprint", () => print(true));
+    addEventListener("afterprint", () => print(false));
 
     // --- text difference ---
 

@@ -1,4 +1,4 @@
-// live.js - what only a running filter can show: flow, live tap, pairs, single samples, rules.
+// live.js - what single samples are needed for: pairs, what stands out; and of a running filter flow, live tap, rules.
 "use strict";
 
 function watchLive(page) {
@@ -8,6 +8,7 @@ function watchLive(page) {
     let answeredAt = performance.now();
 
     async function get(path) {
+        if (page.answer) { return page.answer(path); } // a report holds its answers
         const answer = await fetch(location.origin + path, {signal: AbortSignal.timeout(15000), headers: {Accept: "application/json"}});
         if (!answer.ok) { throw new Error(`${path}: ${answer.status}`); }
         return answer.json();
@@ -141,20 +142,26 @@ function watchLive(page) {
     // --- samples ---
 
     function picture(sample) {
-        const image = element("img", {alt: `picture of ${sample.record.id}`, loading: "lazy"});
-        if (/^\/api\/v1\/thumbnail\/\d+$/.test(sample.thumbnail)) { image.src = sample.thumbnail; }
+        const image = element("img", {alt: `picture of ${sample.record.id}`, loading: page.answer ? "eager" : "lazy"});
+        if (/^(\/api\/v1\/thumbnail\/\d+|data:image\/png;base64,[A-Za-z0-9+/=]+)$/.test(sample.thumbnail)) { image.src = sample.thumbnail; }
         return image;
     }
 
     function who(sample) {
         const {record} = sample;
-        return element("p", {class: "who", dir: "auto"}, decision(record.decision), ` ${record.id} · ${name(record.source)} · offset ${number(sample.offset)}`
-            + (sample.media_type ? ` · ${sample.media_type}` : "") + ` · ${draw.bytes(sample.bytes)}`);
+        return element("p", {class: "who", dir: "auto"}, record.decision ? decision(record.decision) : null, ` ${record.id} · ${name(record.source)}`
+            + (Number.isFinite(sample.offset) ? ` · offset ${number(sample.offset)}` : "")
+            + (sample.media_type ? ` · ${sample.media_type}` : "") + (Number.isFinite(sample.bytes) ? ` · ${draw.bytes(sample.bytes)}` : ""));
+    }
+
+    // Why there is nothing to read of it; null if there is.
+    function silent(sample) {
+        return typeof sample.text === "string" || sample.thumbnail ? null : sample.media_type === undefined ? page.noPayload : "no picture can be made of it";
     }
 
     function content(sample, body) {
         return sample === null ? element("p", {class: "quiet"}, "no longer in the log")
-            : element("div", null, who(sample), sample.thumbnail ? picture(sample) : body(), sample.text_is_cut ? element("p", {class: "quiet"}, "… cut here") : null);
+            : element("div", null, who(sample), silent(sample) ? element("p", {class: "quiet"}, silent(sample)) : sample.thumbnail ? picture(sample) : body(), sample.text_is_cut ? element("p", {class: "quiet"}, "… cut here") : null);
     }
 
     const plain = text => element("p", {class: "text", dir: "auto", tabindex: "0"}, text ?? "");
@@ -253,7 +260,7 @@ function watchLive(page) {
     }
 
     function pairBox(pair) {
-        const both = pair.sample && pair.of && !pair.sample.thumbnail && !pair.of.thumbnail;
+        const both = pair.sample && pair.of && typeof pair.sample.text === "string" && typeof pair.of.text === "string";
         const parts = both ? draw.difference(pair.of.text, pair.sample.text) : null;
         return element("article", {class: "pair"}, element("h3", null, `${pair.method}, similarity ${number(pair.similarity)}`),
             element("div", {class: "columns"},
@@ -265,7 +272,7 @@ function watchLive(page) {
     function showPairs() {
         const wanted = $("pairs-method").value, pairs = seen.pairs.filter(pair => !wanted || pair.method === wanted);
         fill($("pair-list"), pairs.length ? pairs.map(pairBox) : [element("p", {class: "quiet"}, "none")]);
-        $("pairs-state").textContent = `${number(pairs.length)} shown, ${number(seen.found)} found since the start`;
+        $("pairs-state").textContent = `${number(pairs.length)} shown, ${number(seen.found)} found ${page.answer ? `among ${page.looked}` : "since the start"}`;
     }
 
     async function askPairs() {
@@ -325,6 +332,12 @@ function watchLive(page) {
         $(id).addEventListener(event, act);
     }
     for (const word of ["yes", "no"]) { $("confirm-" + word).addEventListener("click", () => $("confirm").close(word)); }
+    if (page.answer) {
+        chooseTops();
+        guarded(askPairs)();
+        guarded(askTops)();
+        return;
+    }
     document.addEventListener("visibilitychange", () => document.hidden ? closeTap() : openTap());
     setInterval(showTap, TAP_MS);
     openTap();

@@ -257,7 +257,8 @@ sluice_status sl_pages_status(const sl_pages *pages, bool ready, sluice_bytes *o
 sluice_status sl_pages_portfolio(const sl_pages *pages, sluice_bytes *out)
 {
     const sluice_portfolio *portfolio = sl_view_portfolio(pages->view);
-    return portfolio != NULL ? sl_record_portfolio_json(portfolio, out) : SLUICE_E_NOMEM;
+    sl_portfolio_parts parts = {.sources = portfolio, .groups = sl_view_groups(pages->view)};
+    return portfolio != NULL ? sl_record_portfolio_json(&parts, out) : SLUICE_E_NOMEM;
 }
 
 static double number_of(const sl_recent_row *row, uint32_t column)
@@ -382,6 +383,12 @@ static void put_rules(sl_object *object, const sluice_config *config)
     sl_object_close(object, ']');
 }
 
+void sl_pages_thresholds(sl_object *object, const sluice_config *config)
+{
+    put_thresholds(object, config);
+    put_rules(object, config);
+}
+
 /* Where keys lie is nobody's business who only looks. */
 sluice_status sl_pages_config(const sl_pages *pages, sluice_bytes *out)
 {
@@ -395,8 +402,7 @@ sluice_status sl_pages_config(const sl_pages *pages, sluice_bytes *out)
         sl_object object = sl_object_of(out);
         sl_object_open(&object, NULL, '{');
         put_hash(&object, "hash", pages->view->config_hash);
-        put_thresholds(&object, &config);
-        put_rules(&object, &config);
+        sl_pages_thresholds(&object, &config);
         sl_object_span(&object, "yaml", (sluice_span){yaml.data, yaml.size});
         sl_object_close(&object, '}');
         status = object.status;

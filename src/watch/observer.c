@@ -55,6 +55,7 @@ void sl_observer_close(sl_observer **observer_p)
         for (int i = 0; i < 3; i++) {
             if ((*observer_p)->copy[i] != NULL) {
                 sl_bytes_fini(&(*observer_p)->copy[i]->portfolio);
+                sl_bytes_fini(&(*observer_p)->copy[i]->groups);
             }
             free((*observer_p)->copy[i]);
         }
@@ -185,19 +186,26 @@ static void copy_groups(sl_snapshot *snapshot, const sluice_engine *engine)
     }
 }
 
+static sluice_status save_portfolios(sl_snapshot *snapshot, const sluice_engine *engine)
+{
+    const sluice_portfolio *groups = sluice_engine_groups(engine);
+    SLUICE_TRY(groups != NULL ? sluice_portfolio_save(groups, &snapshot->groups) : SLUICE_OK);
+    return sluice_portfolio_save(sluice_engine_portfolio(engine), &snapshot->portfolio);
+}
+
 static void copy_engine(sl_observer *observer, sl_snapshot *snapshot, const sluice_engine *engine)
 {
-    const sluice_portfolio *portfolio = sluice_engine_portfolio(engine);
     snapshot->next_offset = sluice_engine_next_offset(engine);
     snapshot->oldest_row = sluice_engine_oldest_row(engine);
     snapshot->n_encoders = sluice_engine_encoders(engine, snapshot->encoder);
     sluice_engine_counters(engine, &snapshot->counters);
-    copy_sources(snapshot, portfolio);
+    copy_sources(snapshot, sluice_engine_portfolio(engine));
     copy_groups(snapshot, engine);
     sl_bytes_clear(&snapshot->portfolio);
+    sl_bytes_clear(&snapshot->groups);
     if (observer->saved_offset != snapshot->next_offset &&
         snapshot->at_us - observer->saved_us >= PORTFOLIO_US &&
-        sluice_portfolio_save(portfolio, &snapshot->portfolio) == SLUICE_OK) {
+        save_portfolios(snapshot, engine) == SLUICE_OK) {
         observer->saved_offset = snapshot->next_offset;
         observer->saved_us = snapshot->at_us;
     }

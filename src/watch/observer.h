@@ -67,6 +67,7 @@ typedef struct sl_snapshot {
     uint64_t n_raised;                       /* alerts ever  */
     sluice_counters counters;
     sluice_bytes portfolio; /* as saved at next_offset; empty: not this time, it has been lately */
+    sluice_bytes groups;    /* with it, the one by group; empty: there is none */
 } sl_snapshot;
 
 typedef struct sl_observer sl_observer;

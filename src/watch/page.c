@@ -5,7 +5,7 @@
  * ...<style>page.css</style>...<script data>JSON</script><script>draw.js</script>...
  *
  * Why one template: what is looked at live and what is mailed are the same sections, drawn by the
- * same code from the same JSON; page.js asks for the data where the page holds none.
+ * same code from the same JSON; where the page holds the data, nothing is asked for.
  * Why the files are in the program: it works without internet, and without a folder to lose.
  * Why data cannot break out of its element: < > & in it are escaped as \u003c and so on, which in
  * JSON stand inside strings only. A report forbids itself the network by its own policy. */
@@ -39,7 +39,8 @@ static const struct page_file {
      OF(chart_js)},
     {"/draw.js", JAVASCRIPT, "<script src=\"/draw.js\"></script>", "<script>\n", "</script>",
      OF(draw_js)},
-    {"/live.js", JAVASCRIPT, "<script src=\"/live.js\"></script>\n", NULL, NULL, OF(live_js)},
+    {"/live.js", JAVASCRIPT, "<script src=\"/live.js\"></script>", "<script>\n", "</script>",
+     OF(live_js)},
     {"/page.js", JAVASCRIPT, "<script src=\"/page.js\"></script>", "<script>\n", "</script>",
      OF(page_js)},
 };

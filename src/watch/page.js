@@ -5,7 +5,8 @@
     const {$, element, fill, number, share, row, none, bar} = draw;
     const data = $("data") ? JSON.parse($("data").textContent) : null;
     const live = data === null;
-    const seen = {portfolio: data && data.portfolio, before: data && data.before, status: null, config: null, recent: null, pairs: []};
+    const seen = {portfolio: data && data.portfolio, before: data && data.before, status: data && {duplicates: data.similarity}, config: data && data.config,
+        recent: null, pairs: []};
     const SCORES = ["loss", "self", "leverage"];
     const SOURCES_SHOWN = 100, MATRIX_SHOWN = 12, LABELS_SHOWN = 100, TAP_SHOWN = 30;
     document.documentElement.classList.add(live ? "watching" : "report");
@@ -74,7 +75,26 @@
             [number(verdict.n), "number"], element("span", null, bar(verdict.n / all), share(verdict.n / all)))) : [none(4, "nothing judged yet")]);
     }
 
-    // --- the portfolio by source ---
+    // --- the portfolio by source, or by group ---
+
+    // What the table and the matrix are of: {rows, repeats, key}; a row has its name under the key.
+    function rowsOf(portfolio) {
+        const {groups} = portfolio, by = groups && $("by").value.startsWith("group");
+        return by ? {rows: groups.rows, repeats: groups.repeats, key: "group"} : {rows: portfolio.sources, repeats: portfolio.repeats, key: "source"};
+    }
+
+    function chooseBy(from) {
+        const groups = seen.portfolio.groups, options = groups ? ["source", `group: ${groups.by}`] : ["source"];
+        for (const id of ["by", "repeats-by"]) { choices($(id), options); }
+        document.querySelectorAll(".grouped").forEach(box => { box.hidden = !groups; });
+        for (const id of ["by", "repeats-by"]) { $(id).value = from && options.includes($(from).value) ? $(from).value : $("by").value; }
+    }
+
+    function switchBy(from) {
+        chooseBy(from);
+        showSources();
+        showRepeats();
+    }
 
     const toward = of => of.toward[$("reference").value];
     const trendOf = {
@@ -83,7 +103,7 @@
         self: point => point.self ?? NaN, loss: point => point.loss ?? NaN, leverage: point => point.leverage ?? NaN,
     };
     const columns = [
-        {title: "Source", value: of => of.source, text: true},
+        {title: "Source", value: of => of.source ?? of.group, text: true},
         {title: "Received", value: of => of.received, format: number},
         {title: "Kept", value: of => of.received ? of.kept / of.received : null, format: share},
         {title: "Duplicates", value: of => of.duplicate_share, format: share},
@@ -128,7 +148,7 @@
         if (column.spark) {
             return draw.spark(of.trend.points.map(trendOf[$("trend").value]), $("trend").value);
         }
-        if (column.text) { return named(of.source); }
+        if (column.text) { return named(column.value(of)); }
         const value = column.value(of), before = old ? column.value(old) : null;
         return [element("span", null, column.format(value), delta(value, before, column.format),
             column.more && column.more(of) ? element("span", {class: "delta interval"}, column.more(of)) : null), "number"];
@@ -136,19 +156,21 @@
 
     function showSources() {
         const portfolio = seen.portfolio, wanted = $("source-find").value.toLowerCase();
-        const before = new Map((seen.before ? seen.before.sources : []).map(of => [of.source, of]));
+        const {rows, key} = rowsOf(portfolio), before = new Map((seen.before ? rowsOf(seen.before).rows : []).map(of => [of[key], of]));
+        $("by-word").textContent = key;
+        $("source-table").tHead.rows[0].cells[0].firstChild.textContent = key === "group" ? "Group" : "Source";
         choices($("reference"), portfolio.references);
         $("reference").parentElement.hidden = portfolio.references.length === 0;
         $("before-note").hidden = !seen.before;
-        const found = sorted(portfolio.sources.filter(of => name(of.source).toLowerCase().includes(wanted)));
+        const found = sorted(rows.filter(of => name(of[key]).toLowerCase().includes(wanted)));
         const shown = allSources ? found : found.slice(0, SOURCES_SHOWN);
         [...$("source-table").tHead.rows[0].cells].forEach((head, i) => head.setAttribute("aria-sort",
             i !== sorting.i ? "none" : sorting.down ? "descending" : "ascending"));
         fill($("source-table").tBodies[0], shown.length ? shown.map(of => row(...columns.map(column =>
-            sourceCell(column, of, before.get(of.source))))) : [none(columns.length, "no source")]);
+            sourceCell(column, of, before.get(of[key]))))) : [none(columns.length, `no ${key}`)]);
         $("source-all").hidden = found.length <= SOURCES_SHOWN;
         $("source-all").textContent = allSources ? "Show fewer" : `Show all ${number(found.length)}`;
-        $("source-count").textContent = `${number(shown.length)} of ${number(portfolio.sources.length)} sources`;
+        $("source-count").textContent = `${number(shown.length)} of ${number(rows.length)} ${key}s`;
     }
 
     // --- advice, alerts, groups ---
@@ -238,7 +260,7 @@
     }
 
     function showHistograms() {
-        if (live && seen.status) {
+        if (seen.status && (live || sum(similarityBins()) > 0)) {
             const bins = similarityBins(), first = 10;
             const edges = bins.map((_, i) => (i + 1) / bins.length).slice(first);
             draw.histogram(chartBox("similarity"), bins.slice(first).map((count, i) => ({label: edges[i].toFixed(2), count})),
@@ -326,12 +348,12 @@
     // --- repeats ---
 
     function showRepeats() {
-        const cells = seen.portfolio.repeats, weight = new Map();
+        const {repeats: cells, key} = rowsOf(seen.portfolio), weight = new Map();
         for (const cell of cells) {
-            for (const of of [cell.source, cell.of]) { weight.set(of, (weight.get(of) || 0) + cell.count); }
+            for (const of of [cell[key], cell.of]) { weight.set(of, (weight.get(of) || 0) + cell.count); }
         }
         const shown = [...weight.keys()].sort((a, b) => weight.get(b) - weight.get(a)).slice(0, MATRIX_SHOWN);
-        const count = new Map(cells.map(cell => [JSON.stringify([cell.source, cell.of]), cell.count]));
+        const count = new Map(cells.map(cell => [JSON.stringify([cell[key], cell.of]), cell.count]));
         const most = Math.max(1, ...cells.map(cell => cell.count));
         const head = element("tr", null, element("th", {scope: "col"}, "repeats ↓ of →"), ...shown.map(of => element("th", {scope: "col"}, name(of))));
         fill($("matrix"), shown.length ? [element("thead", null, head), element("tbody", null, ...shown.map(source => {
@@ -343,7 +365,7 @@
             }
             return line;
         }))] : [element("tbody", null, none(1, "nothing repeats anything yet"))]);
-        $("repeats-note").textContent = weight.size > shown.length ? `The ${shown.length} of ${number(weight.size)} sources with most repeats.` : "";
+        $("repeats-note").textContent = weight.size > shown.length ? `The ${shown.length} of ${number(weight.size)} ${key}s with most repeats.` : "";
     }
 
     // --- labels ---
@@ -365,6 +387,7 @@
 
     // What draws each section, once its data are there. The live part of the page calls these too.
     function showPortfolio() {
+        chooseBy();
         showTotals();
         showSources();
         showAdvice();
@@ -381,21 +404,49 @@
         for (const [id, event, act] of [["source-find", "input", showSources], ["reference", "change", showSources], ["trend", "change", showSources],
             ["curve-of", "change", showCurves], ["whatif-slider", "input", () => showWhatif(true)], ["whatif-value", "input", () => showWhatif(false)],
             ["whatif-score", "change", () => showWhatif(true)], ["whatif-side", "change", () => showWhatif(false)], ["labels-csv", "click", downloadLabels],
+            ["by", "change", () => switchBy("by")], ["repeats-by", "change", () => switchBy("repeats-by")],
             ["source-all", "click", () => { allSources = !allSources; showSources(); }]]) {
             $(id).addEventListener(event, act);
         }
         makeHead();
     }
 
+    // --- the report ---
+
+    // What the API would say, from what the report holds.
+    function answer(path) {
+        const [, what, query] = /^\/api\/v1\/(\w+)\?(.*)$/.exec(path), wanted = new URLSearchParams(query);
+        const sample = offset => data.samples[offset] ?? null;
+        if (what === "duplicates") {
+            const pairs = data.pairs.map(pair => ({...pair, sample: sample(pair.sample), of: sample(pair.of) ?? {record: pair.of_record}}));
+            return {pairs, found_since_start: sum(data.similarity.map(method => method.n))};
+        }
+        const top = data.tops.find(list => list.by === wanted.get("by") && list.order === wanted.get("order"));
+        return {samples: top ? top.samples.map(([value, offset]) => ({value, sample: sample(offset)})) : []};
+    }
+
+    function describe() {
+        const looked = `${number(data.looked_at)} sample${data.looked_at === 1 ? "" : "s"}`;
+        $("pairs-title").textContent = "Duplicates: the least alike first";
+        $("top-note").textContent = `Of the ${data.payloads ? "newest " : ""}${looked} that were looked at.` + (data.missing ? ` ${data.missing}: there is nothing to read of them here.` : "");
+        $("scores-note").textContent = `Similarity: of the duplicates among ${looked}, without equal bytes. `
+            + (!data.config ? "No thresholds: a file of verdicts does not hold them; they are drawn where the report is made with -c FILE."
+                : data.config.rules.length ? "Dashed: thresholds." : "Dashed: thresholds of the state; those of rules are drawn where the report is made with -c FILE.");
+        return looked;
+    }
+
     listen();
     if (live) {
-        watchLive({seen, noteFlow, showTotals, showReasons, showGroups, showHistograms, showPortfolio, showWhatif, decision, name, choices, scoreNames, TAP_SHOWN});
+        watchLive({seen, noteFlow, showTotals, showReasons, showGroups, showHistograms, showPortfolio, showWhatif, decision, name, choices, scoreNames, TAP_SHOWN,
+            noPayload: ""});
     } else {
         $("name").textContent = data.name;
         $("period").textContent = data.period;
-        $("state").textContent = seen.before ? "beside the period before" : "";
+        $("state").textContent = data.beside;
         $("made").textContent = data.made;
         document.title = `${data.name} — Sluice`;
+        const looked = describe();
         showPortfolio();
+        watchLive({seen, decision, name, choices, scoreNames, answer, looked, noPayload: data.missing ? "its payload is not in this report" : "not in the part of the log that was looked at"});
     }
 })();

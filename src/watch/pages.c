@@ -9,6 +9,7 @@
 #include "bytes.h"
 #include "decode/sample_fields.h"
 #include "features/thumbnail.h"
+#include "record_json.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -17,38 +18,81 @@
 
 /* --- one sample --- */
 
-/* At most SL_PAGES_TEXT bytes that end where a character ends. */
-static sluice_span cut_text(sluice_span text)
+/* As the API shows it. */
+static const sl_pages_look api_look = {SL_PAGES_TEXT, SL_PAGES_TEXT, false};
+
+static bool begins_character(uint8_t byte)
 {
-    if (text.size <= SL_PAGES_TEXT) {
-        return text;
-    }
-    size_t size = SL_PAGES_TEXT;
-    while (size > SL_PAGES_TEXT - 4 && (text.data[size] & 0xc0) == 0x80) {
-        size--;
-    }
-    return (sluice_span){text.data, size};
+    return (byte & 0xc0) != 0x80;
 }
 
-static void put_payload(sl_object *object, const sl_sample_fields *fields, uint64_t offset)
+static sluice_span cut_text(sluice_span text, const sl_pages_look *look)
+{
+    size_t n_characters = 0;
+    size_t end = 0; /* of the last character that fits */
+    for (size_t i = 0; i < text.size && i <= look->text_bytes; i++) {
+        if (begins_character(text.data[i])) {
+            end = i;
+            if (n_characters++ == look->text_characters) {
+                return (sluice_span){text.data, end};
+            }
+        }
+    }
+    return text.size <= look->text_bytes ? text : (sluice_span){text.data, end};
+}
+
+/* Appends the picture as an address that holds it all. */
+static sluice_status put_data_url(sluice_span image, sluice_bytes *out)
+{
+    static const char head[] = "\"data:image/png;base64,";
+    sluice_bytes picture = {0}, encoded = {0};
+    sluice_status status = sl_thumbnail_make(image, &picture);
+    status = status == SLUICE_OK
+                 ? sl_json_put_base64(&encoded, (sluice_span){picture.data, picture.size})
+                 : status;
+    status = status == SLUICE_OK ? sl_json_put_text(out, head) : status;
+    status =
+        status == SLUICE_OK ? sl_bytes_append(out, encoded.data + 1, encoded.size - 1) : status;
+    sl_bytes_fini(&picture);
+    sl_bytes_fini(&encoded);
+    return status;
+}
+
+/* An address, or all of it; null if no picture can be made of it. */
+static void put_picture(sl_object *object, sluice_span image, uint64_t offset, bool inside)
 {
     char path[64];
+    sluice_bytes url = {0};
+    if (inside && put_data_url(image, &url) != SLUICE_OK) {
+        sl_bytes_clear(&url);
+    }
+    if (inside) {
+        sl_object_json(object, "thumbnail", (sluice_span){url.data, url.size});
+    } else {
+        snprintf(path, sizeof path, "/api/v1/thumbnail/%" PRIu64, offset);
+        sl_object_text(object, "thumbnail", path);
+    }
+    sl_bytes_fini(&url);
+}
+
+static void put_payload(sl_object *object, const sl_sample_fields *fields, uint64_t offset,
+                        const sl_pages_look *look)
+{
     sl_object_span(object, "media_type", fields->media_type);
     sl_object_count(object, "bytes", fields->payload.size);
     if (sl_media_type_is_image(fields->media_type)) {
-        snprintf(path, sizeof path, "/api/v1/thumbnail/%" PRIu64, offset);
         sl_object_json(object, "text", (sluice_span){0});
-        sl_object_text(object, "thumbnail", path);
+        put_picture(object, fields->payload, offset, look->inside);
         return;
     }
-    sluice_span text = cut_text(fields->payload);
+    sluice_span text = cut_text(fields->payload, look);
     sl_object_span(object, "text", text);
     sl_object_bool(object, "text_is_cut", text.size < fields->payload.size);
     sl_object_json(object, "thumbnail", (sluice_span){0});
 }
 
-/* {"offset", "record", "media_type", "bytes", "text", ...}; null if the log does not hold it. */
-static void put_sample(sl_object *object, const char *name, sl_spool *spool, uint64_t offset)
+void sl_pages_sample(sl_object *object, const char *name, sl_spool *spool, uint64_t offset,
+                     const sl_pages_look *look)
 {
     sluice_bytes wire = {0}, record = {0};
     sl_sample_fields fields;
@@ -61,13 +105,18 @@ static void put_sample(sl_object *object, const char *name, sl_spool *spool, uin
         sl_object_open(object, name, '{');
         sl_object_count(object, "offset", offset);
         sl_object_json(object, "record", (sluice_span){record.data, record.size});
-        put_payload(object, &fields, offset);
+        put_payload(object, &fields, offset, look);
         sl_object_close(object, '}');
     } else {
         sl_object_json(object, name, (sluice_span){0});
     }
     sl_bytes_fini(&wire);
     sl_bytes_fini(&record);
+}
+
+static void put_sample(sl_object *object, const char *name, sl_spool *spool, uint64_t offset)
+{
+    sl_pages_sample(object, name, spool, offset, &api_look);
 }
 
 sluice_status sl_pages_explain(const sl_pages *pages, const char *id, uint64_t offset,

@@ -178,7 +178,10 @@ const sl_snapshot *sl_view_look(sl_view *view)
     if (portfolio->size > 0 && view->saved_offset != view->snapshot->next_offset) {
         sl_bytes_clear(&view->saved);
         view->saved_offset = view->snapshot->next_offset;
-        if (sl_bytes_append(&view->saved, portfolio->data, portfolio->size) != SLUICE_OK) {
+        sl_bytes_clear(&view->saved_groups);
+        const sluice_bytes *groups = &view->snapshot->groups;
+        if (sl_bytes_append(&view->saved, portfolio->data, portfolio->size) != SLUICE_OK ||
+            sl_bytes_append(&view->saved_groups, groups->data, groups->size) != SLUICE_OK) {
             sl_bytes_clear(&view->saved); /* the next one then */
         }
     }
@@ -189,12 +192,19 @@ const sluice_portfolio *sl_view_portfolio(sl_view *view)
 {
     sluice_span saved = {view->saved.data, view->saved.size};
     if (view->portfolio_offset != view->saved_offset && saved.size > 0) {
-        if (sluice_portfolio_load(view->portfolio, saved) != SLUICE_OK) {
+        sluice_span groups = {view->saved_groups.data, view->saved_groups.size};
+        if (sluice_portfolio_load(view->portfolio, saved) != SLUICE_OK ||
+            (groups.size > 0 && sluice_portfolio_load(view->groups, groups) != SLUICE_OK)) {
             return NULL;
         }
         view->portfolio_offset = view->saved_offset;
     }
     return view->portfolio;
+}
+
+const sluice_portfolio *sl_view_groups(const sl_view *view)
+{
+    return view->saved_groups.size > 0 ? view->groups : NULL;
 }
 
 sluice_status sl_view_gather(sl_view *view, sluice_message *why)
@@ -228,6 +238,7 @@ static sluice_status open_parts(sl_view *view, sluice_message *why)
     view->started_at_us = clock_us(CLOCK_REALTIME);
     view->checkpoint_offset = sl_spool_extent_of(view->options.spool).checkpoint_offset;
     SLUICE_TRY(sluice_portfolio_open(&view->portfolio));
+    SLUICE_TRY(sluice_portfolio_open_groups("", &view->groups));
     (void)sl_view_look(view);
     view->n_source_base = view->snapshot->n_sources;
     memcpy(view->source_base, view->snapshot->source,
@@ -255,7 +266,9 @@ void sl_view_close(sl_view **view_p)
 {
     if (*view_p != NULL) {
         sluice_portfolio_close(&(*view_p)->portfolio);
+        sluice_portfolio_close(&(*view_p)->groups);
         sl_bytes_fini(&(*view_p)->saved);
+        sl_bytes_fini(&(*view_p)->saved_groups);
         free((*view_p)->producer);
         free((*view_p)->base);
         free((*view_p)->source_base);

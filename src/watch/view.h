@@ -71,10 +71,10 @@ typedef struct sl_view {
     sl_source_count *source_base; /* [1 + SLUICE_LIMIT_SOURCES] the same of sources */
     uint32_t n_source_base;
     sl_view_group group[SLUICE_LIMIT_CONSUMER_GROUPS];
-    double resident_bytes, cpu_s; /* of the process */
-    sluice_bytes saved;           /* the newest portfolio that was shown */
+    double resident_bytes, cpu_s;     /* of the process */
+    sluice_bytes saved, saved_groups; /* the newest portfolios that were shown */
     uint64_t saved_offset, portfolio_offset;
-    sluice_portfolio *portfolio; /* read from `saved` when it was last asked for */
+    sluice_portfolio *portfolio, *groups; /* read from those when they were last asked for */
 } sl_view;
 
 SLUICE_MUST_USE sluice_status sl_view_open(const sl_view_options *options, sl_view **out,
@@ -89,6 +89,8 @@ const sl_snapshot *sl_view_look(sl_view *view);
 
 /* The portfolio as it was a second ago at most; lent until the next call. NULL: no memory. */
 const sluice_portfolio *sl_view_portfolio(sl_view *view);
+/* The one by group of the same moment; NULL: there is none. */
+const sluice_portfolio *sl_view_groups(const sl_view *view);
 
 int64_t sl_view_clock_us(void); /* CLOCK_MONOTONIC */
 

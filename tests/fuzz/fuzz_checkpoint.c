@@ -4,6 +4,7 @@
 #include "bytes.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -15,6 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sluice_config_default(&config);
     config.duplicate.exact_memory = config.duplicate.text_memory = 1 << 20;
     config.influence.expert.warmup = 256;
+    strcpy(config.fairness.group_by, "attributes.region");
     if (sluice_engine_open(&config, &engine, NULL) != SLUICE_OK) {
         abort();
     }

@@ -316,7 +316,7 @@ static void test_full_repeats_are_counted_under_other(void **state)
 {
     (void)state;
     sl_repeats *repeats = NULL;
-    assert_int_equal(sl_repeats_open(&repeats), SLUICE_OK);
+    assert_int_equal(sl_repeats_open(SL_REPEATS_CELLS, &repeats), SLUICE_OK);
     uint64_t n = 0;
     for (uint32_t i = 1; i <= 1024; i++) {
         for (uint32_t of = 1; of <= 70; of++) {

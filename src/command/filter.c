@@ -50,7 +50,7 @@ typedef struct filter_pass {
     sl_journal *journal; /* NULL: nothing is kept */
     sluice_batch *batch;
     sl_input *input;
-    sl_views_file views;       /* n = 0: none */
+    sl_views_file views;       /* n_views = 0: none */
     sluice_bytes viewed;       /* one sample with its views */
     sl_output *out, *verdicts; /* NULL: not wanted */
     bool bare;
@@ -88,7 +88,7 @@ static sluice_status add_item(pending_batch *pending, const sl_input_item *from)
 /* The next row of --views behind the sample's own fields; the sample as it is without --views. */
 static sluice_status view_sample(filter_pass *filter, sl_input_item *item, sluice_message *why)
 {
-    if (filter->views.n == 0) {
+    if (filter->views.n_views == 0) {
         return SLUICE_OK;
     }
     if (item->reason != NULL) {

@@ -493,7 +493,15 @@ class Verbs(Case):
         self.assertIn(b"unknown verb", self.sluice("xyzzy", code=64).stderr)
         self.assertIn(b"usage", self.sluice(code=64).stderr)
         for verb in ("filter", "check"):
-            self.assertIn(b"usage: sluice " + verb.encode(), self.sluice(verb, "--help").stdout)
+            for words in ((verb, "--help"), (verb, "-h"), ("help", verb), ("--help", verb)):
+                self.assertIn(b"usage: sluice " + verb.encode(), self.sluice(*words).stdout)
+        self.assertIn(b"did you mean filter?", self.sluice("help", "fliter", code=64).stderr)
+
+    def test_words_that_find_no_room_are_an_error(self):
+        for words in ("version", "help", "check", "check --json", "check --help"):
+            done = subprocess.run(f"{SLUICE} {words} > /dev/full", shell=True, capture_output=True)
+            self.assertEqual(done.returncode, 1, words)
+            self.assertIn(b"cannot write standard output: No space left", done.stderr)
 
 
 if __name__ == "__main__":

@@ -163,7 +163,7 @@ static void handle_value(config_walk *walk, const sl_config_item *name, sl_confi
     }
     walk->places.touched = walk->places.touched || sl_config_node_is(key);
     walk->places.broken =
-        walk->places.broken || (sl_config_node_is(key) && walk->yaml.errors->n > errors);
+        walk->places.broken || (key->type == SL_CONFIG_REFERENCES && walk->yaml.errors->n > errors);
 }
 
 /* Puts a name behind the path of the innermost section. */
@@ -244,7 +244,7 @@ static sluice_status walk_text(config_walk *walk, sluice_span text)
     SLUICE_TRY(sl_config_yaml_open(&walk->yaml, text));
     walk_document(walk);
     sl_config_yaml_close(&walk->yaml);
-    if (walk->places.touched && !walk->places.broken) { /* else one error might be told twice */
+    if (walk->places.touched && !walk->places.broken) { /* else names seem unknown */
         sluice_status status = sl_config_policy_check(&walk->config, &walk->places, &walk->yaml);
         if (status == SLUICE_E_NOMEM) {
             return status;

@@ -97,7 +97,7 @@ static bool next_member(sl_config_yaml *yaml, const char *path, member *out)
             where = value;
         }
         if (good && scalar && copy_text(value.text, out->value, sizeof out->value)) {
-            out->place = (sl_config_place){value.line, value.column, value.quoted};
+            out->place = (sl_config_place){value.line, value.column, value.quoted, false};
             return true;
         }
         if (value.kind != SL_CONFIG_ITEM_ALIAS && value.kind != SL_CONFIG_ITEM_END) {
@@ -204,11 +204,12 @@ static void read_rule(sl_config_yaml *yaml, const sl_config_item *first, uint32_
     snprintf(path, sizeof path, "policy[%u]", i_rule + 1);
     memset(rule, 0, sizeof *rule); /* equal configurations are equal bytes */
     rule->weight = 1;
-    places->rule[i_rule] = (sl_config_place){first->line, first->column, false};
+    places->rule[i_rule] = (sl_config_place){first->line, first->column, false, false};
     if (first->kind != SL_CONFIG_ITEM_MAPPING) {
         sl_config_report(yaml, first->line, first->column,
                          "%s: expected a rule {when: ..., do: ..., reason: ...}", path);
         sl_config_skip(yaml, first);
+        places->rule[i_rule].broken = true;
         return;
     }
     uint32_t errors = yaml->errors->n;
@@ -224,6 +225,7 @@ static void read_rule(sl_config_yaml *yaml, const sl_config_item *first, uint32_
         sl_config_report(yaml, first->line, first->column,
                          "%s: what is dropped has no weight; weight goes with keep and flag", path);
     }
+    places->rule[i_rule].broken = yaml->errors->n > errors;
 }
 
 static void read_rules(sl_config_yaml *yaml, const sl_config_item *first, sluice_config *config,
@@ -260,6 +262,7 @@ static void take_budget_member(sl_config_yaml *yaml, const member *found, sluice
     if (strcmp(found->name, "keep_fraction") == 0) {
         if (!read_number(found->value, 0.01, 1, &config->budget.keep_fraction)) {
             report_value(yaml, "budget", found, "a number from 0.01 to 1");
+            config->budget.keep_fraction = 1; /* nothing of this is used, but `by` is looked at */
         }
     } else if (strcmp(found->name, "by") == 0) {
         snprintf(config->budget.by, sizeof config->budget.by, "%s", found->value);
@@ -333,6 +336,7 @@ static void read_mapping(const sl_config_key *key, sl_config_yaml *yaml,
     } else if (!budget && !silent && config->fairness.group_by[0] == '\0') {
         sl_config_report(yaml, first->line, first->column, "fairness: group_by is missing");
     }
+    (budget ? &places->by : &places->group_by)->broken = yaml->errors->n > errors;
 }
 
 void sl_config_policy_read(const sl_config_key *key, sl_config_yaml *yaml,
@@ -351,10 +355,23 @@ void sl_config_policy_read(const sl_config_key *key, sl_config_yaml *yaml,
 
 /* --- checking --- */
 
+/* Of what was misspelt itself, only an expression that was read says something new. */
+static bool told_before(const sl_policy_fault *fault, const sl_config_places *places)
+{
+    if (fault->part == SL_POLICY_BUDGET_BY) {
+        return places->by.broken && places->by.line == 0;
+    }
+    if (fault->part > SL_POLICY_RULE) {
+        return places->group_by.broken && places->group_by.line == 0;
+    }
+    return places->rule[fault->i_rule].broken &&
+           (fault->part != SL_POLICY_WHEN || places->when[fault->i_rule].line == 0);
+}
+
 static void report_fault(const sl_policy_fault *fault, const sl_config_places *places,
                          sl_config_yaml *yaml)
 {
-    sl_config_place place = {0, 0, false};
+    sl_config_place place = {0, 0, false, false};
     char what[32];
     const char *part = "";
     bool rule = fault->part <= SL_POLICY_RULE;
@@ -385,7 +402,9 @@ sluice_status sl_config_policy_check(const sluice_config *config, const sl_confi
     }
     sluice_status status = sl_policy_open(config, &policy, faults);
     for (uint32_t i = 0; i < faults->n; i++) {
-        report_fault(&faults->fault[i], places, yaml);
+        if (!told_before(&faults->fault[i], places)) {
+            report_fault(&faults->fault[i], places, yaml);
+        }
     }
     sl_policy_close(&policy);
     free(faults);

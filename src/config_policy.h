@@ -9,13 +9,14 @@
 typedef struct sl_config_place {
     uint32_t line, column;
     bool quoted; /* the value begins one column later */
+    bool broken; /* of a rule, by, group_by: something was wrong with it already */
 } sl_config_place;
 
 typedef struct sl_config_places {
     sl_config_place rule[SLUICE_LIMIT_RULES], when[SLUICE_LIMIT_RULES], reason[SLUICE_LIMIT_RULES];
     sl_config_place by, group_by;
     bool touched; /* something that the policy depends on was read */
-    bool broken;  /* and could not be                              */
+    bool broken;  /* names of references could not be              */
 } sl_config_places;
 
 bool sl_config_policy_is(const sl_config_key *key);

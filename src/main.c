@@ -3,6 +3,7 @@
 #include "nearest.h"
 #include "sluice/version.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,7 +36,7 @@ static void print_usage(FILE *file)
         fprintf(file, "  %-9s %s\n", verbs[i].name, verbs[i].doc);
     }
     fprintf(file, "  %-9s %s\n\n", "version", "the version of this program");
-    fprintf(file, "sluice VERB --help says more.\n"
+    fprintf(file, "sluice help VERB says more.\n"
                   "Exit codes: 0, 1 failed, 64 usage, 75 try again later, 78 configuration.\n");
 }
 
@@ -52,25 +53,51 @@ static int refuse_verb(const char *name)
     return SL_EXIT_USAGE;
 }
 
+/* What stays in a buffer or finds no room would be lost in silence. */
+static int finish(int exit_code, const char *name)
+{
+    if ((ferror(stdout) == 0 && fflush(stdout) == 0) || exit_code != SL_EXIT_OK) {
+        return exit_code;
+    }
+    fprintf(stderr, "sluice %s: cannot write standard output: %s\n", name, strerror(errno));
+    return SL_EXIT_FAILED;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+static int run_verb(int argc, char **argv)
+{
+    for (size_t i = 0; i < N_VERBS; i++) {
+        if (strcmp(argv[0], verbs[i].name) == 0) {
+            return verbs[i].run(argc, argv);
+        }
+    }
+    return refuse_verb(argv[0]);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
         print_usage(stderr);
         return SL_EXIT_USAGE;
     }
+    static char long_help[] = "--help";
     const char *name = argv[1];
-    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+    bool asked = is_help(name);
+    if (asked && argc == 2) {
         print_usage(stdout);
-        return SL_EXIT_OK;
+        return finish(SL_EXIT_OK, "help");
     }
     if (strcmp(name, "version") == 0 || strcmp(name, "--version") == 0) {
         printf("sluice %s\n", sluice_version());
-        return SL_EXIT_OK;
+        return finish(SL_EXIT_OK, "version");
     }
-    for (size_t i = 0; i < N_VERBS; i++) {
-        if (strcmp(name, verbs[i].name) == 0) {
-            return verbs[i].run(argc - 1, argv + 1);
-        }
+    if (asked || (argc == 3 && strcmp(argv[2], "-h") == 0)) { /* help VERB, VERB -h */
+        char *words[] = {argv[asked ? 2 : 1], long_help, NULL};
+        return finish(run_verb(2, words), words[0]);
     }
-    return refuse_verb(name);
+    return finish(run_verb(argc - 1, argv + 1), name);
 }

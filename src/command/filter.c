@@ -50,13 +50,14 @@ typedef struct filter_pass {
     sl_journal *journal; /* NULL: nothing is kept */
     sluice_batch *batch;
     sl_input *input;
-    sl_views_file views;       /* n = 0: none */
+    sl_views_file views;       /* n_views = 0: none */
     sluice_bytes viewed;       /* one sample with its views */
     sl_output *out, *verdicts; /* NULL: not wanted */
     bool bare;
     pending_batch pending;
     sluice_bytes record, line; /* scratch */
     int64_t arrived_us;        /* of the sample before */
+    uint64_t begin_offset;     /* of this pass         */
     sl_summary summary;
     sl_progress progress;
 } filter_pass;
@@ -87,7 +88,7 @@ static sluice_status add_item(pending_batch *pending, const sl_input_item *from)
 /* The next row of --views behind the sample's own fields; the sample as it is without --views. */
 static sluice_status view_sample(filter_pass *filter, sl_input_item *item, sluice_message *why)
 {
-    if (filter->views.n == 0) {
+    if (filter->views.n_views == 0) {
         return SLUICE_OK;
     }
     if (item->reason != NULL) {
@@ -223,9 +224,11 @@ static sluice_status make_pb(filter_pass *filter, const sluice_sample *sample)
     return status;
 }
 
-static bool passes_on(const sluice_sample *sample)
+/* What came again in this pass is out already. What the state had before is not: a pass that was
+ * killed between its commit and its output is made whole by the same command. */
+static bool passes_on(const filter_pass *filter, const sluice_sample *sample)
 {
-    return !sample->match.redelivered &&
+    return (!sample->match.redelivered || sample->offset < filter->begin_offset) &&
            (sample->verdict.decision == SLUICE_KEEP || sample->verdict.decision == SLUICE_FLAG);
 }
 
@@ -235,7 +238,7 @@ static sluice_status make_output(filter_pass *filter, uint32_t i)
     sl_bytes_clear(&filter->record);
     sl_bytes_clear(&filter->line);
     SLUICE_TRY(sl_record_json(sample, &filter->record));
-    if (filter->out == NULL || !passes_on(sample)) {
+    if (filter->out == NULL || !passes_on(filter, sample)) {
         return SLUICE_OK;
     }
     return sl_input_format_used(filter->input) == SL_INPUT_PB
@@ -356,6 +359,7 @@ static sluice_status open_all(filter_pass *filter, const sl_filter_options *opti
         SLUICE_TRY(sl_journal_open(&filter->config, filter->engine, "filter", &filter->journal,
                                    &filter->arrived_us, why));
     }
+    filter->begin_offset = sluice_engine_next_offset(filter->engine);
     if (options->out != NULL) {
         SLUICE_TRY(sl_output_open(options->out, &filter->out, why));
     }

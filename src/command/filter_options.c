@@ -41,6 +41,9 @@ static const char usage[] =
 static bool same_file(const char *a, const char *b)
 {
     struct stat x, y;
+    if (strcmp(a, "-") == 0 || strcmp(b, "-") == 0) {
+        return false; /* no file: standard input, standard output */
+    }
     if (stat(a, &x) != 0 || stat(b, &y) != 0) {
         return strcmp(a, b) == 0;
     }
@@ -61,7 +64,8 @@ static bool names_clash(const sl_filter_options *options)
         }
     }
     if (options->out != NULL && options->verdicts != NULL &&
-        same_file(options->out, options->verdicts)) {
+        (same_file(options->out, options->verdicts) ||
+         (strcmp(options->out, "-") == 0 && strcmp(options->verdicts, "-") == 0))) {
         fprintf(stderr, "sluice filter: samples and verdicts cannot both go to %s\n",
                 strcmp(options->out, "-") == 0 ? "standard output" : options->out);
         return true;
@@ -116,7 +120,7 @@ static bool take_option(sl_filter_options *options, int option, char **argv)
         return true;
     case OPTION_FORMAT:
         return sl_input_format_of(optarg, &options->format) ||
-               refuse_usage("--format is jsonl or pb, not ", optarg);
+               refuse_usage("--format is jsonl, pb or images, not ", optarg);
     case OPTION_BARE:
         options->bare = true;
         return true;

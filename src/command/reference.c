@@ -169,6 +169,12 @@ static sluice_status change_state(reference_options *options, sluice_span set, s
     sluice_engine *engine;
     sl_journal *journal = NULL;
     int64_t arrived_us;
+    if (options->action != SL_REFERENCE_ADD) { /* to look must not make one */
+        const sl_spool_options look = {.path = options->state, .read_only = true};
+        sl_spool *spool;
+        SLUICE_TRY(sl_spool_open(&look, &spool, why));
+        sl_spool_close(&spool);
+    }
     snprintf(options->config.state, sizeof options->config.state, "%s", options->state);
     SLUICE_TRY(sluice_engine_open(&options->config, &engine, why));
     sluice_status status = sl_references_load(&options->config, engine, why);

@@ -30,7 +30,7 @@ static sluice_status add_sample(loading *self, const sl_input_item *item, sluice
     sl_bytes_clear(&self->wire);
     sl_bytes_clear(&self->frame);
     SLUICE_TRY(sl_bytes_append(&self->wire, item->wire.data, item->wire.size));
-    if (self->views.n > 0 && sl_views_append(&self->views, &self->wire) != SLUICE_OK) {
+    if (self->views.n_views > 0 && sl_views_append(&self->views, &self->wire) != SLUICE_OK) {
         return sluice_fail(why, SLUICE_E_CONFIG, "%s: fewer rows than samples in %s",
                            self->reference->views, self->reference->path);
     }

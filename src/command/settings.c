@@ -58,6 +58,46 @@ static int read_file(const char *path, sluice_bytes *text)
     return number;
 }
 
+/* FILE and every --set over `config`. */
+static void load_over(const sl_settings *settings, sluice_span text, sluice_config *config,
+                      sl_settings_faults *faults, sluice_config_errors *errors)
+{
+    if (settings->file != NULL && sluice_config_parse(config, text, errors) != SLUICE_OK) {
+        add_faults(faults, settings->file, NULL, errors);
+    }
+    for (uint32_t i = 0; i < settings->n_assignments; i++) {
+        if (sluice_config_set(config, settings->assignments[i], errors) != SLUICE_OK) {
+            add_faults(faults, NULL, settings->assignments[i], errors);
+        }
+    }
+}
+
+/* A policy may name a reference set that a later --set brings: should the order matter, once more
+ * over what every --set says by itself. */
+static sluice_status load_in_any_order(const sl_settings *settings, sluice_span text,
+                                       sluice_config *config, sl_settings_faults *faults,
+                                       sluice_config_errors *errors)
+{
+    load_over(settings, text, config, faults, errors);
+    if (faults->n == 0 || settings->n_assignments == 0) {
+        return SLUICE_OK;
+    }
+    sl_settings_faults *again = calloc(1, sizeof *again);
+    if (again == NULL) {
+        return SLUICE_E_NOMEM;
+    }
+    sluice_config_default(config);
+    for (uint32_t i = 0; i < settings->n_assignments; i++) {
+        (void)!sluice_config_set(config, settings->assignments[i], errors);
+    }
+    load_over(settings, text, config, again, errors);
+    if (again->n < faults->n) {
+        *faults = *again;
+    }
+    free(again);
+    return SLUICE_OK;
+}
+
 sluice_status sl_settings_load(const sl_settings *settings, sluice_config *config,
                                sl_settings_faults *faults)
 {
@@ -67,23 +107,22 @@ sluice_status sl_settings_load(const sl_settings *settings, sluice_config *confi
     if (errors == NULL) {
         return SLUICE_E_NOMEM;
     }
-    if (settings->file != NULL) {
-        sluice_bytes text = {0};
-        int number = read_file(settings->file, &text);
-        if (number != 0) {
-            add_unreadable(faults, settings->file, number);
-        } else if (sluice_config_parse(config, (sluice_span){text.data, text.size}, errors) !=
-                   SLUICE_OK) {
-            add_faults(faults, settings->file, NULL, errors);
-        }
-        sl_bytes_fini(&text);
+    sluice_bytes text = {0};
+    sl_settings readable = *settings;
+    int number = settings->file != NULL ? read_file(settings->file, &text) : 0;
+    if (number != 0) {
+        readable.file = NULL;
     }
-    for (uint32_t i = 0; i < settings->n_assignments; i++) {
-        if (sluice_config_set(config, settings->assignments[i], errors) != SLUICE_OK) {
-            add_faults(faults, NULL, settings->assignments[i], errors);
-        }
+    sluice_status status =
+        load_in_any_order(&readable, (sluice_span){text.data, text.size}, config, faults, errors);
+    if (number != 0) {
+        add_unreadable(faults, settings->file, number);
     }
+    sl_bytes_fini(&text);
     free(errors);
+    if (status != SLUICE_OK) {
+        return status;
+    }
     return faults->n > 0 ? SLUICE_E_CONFIG : SLUICE_OK;
 }
 

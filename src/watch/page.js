@@ -72,7 +72,7 @@
     function showReasons() {
         const verdicts = [...seen.status.verdicts].sort((a, b) => b.n - a.n), all = sum(verdicts.map(verdict => verdict.n));
         fill($("reasons"), verdicts.length ? verdicts.map(verdict => row(decision(verdict.decision), [verdict.reason || "–", "name"],
-            [number(verdict.n), "number"], element("span", null, bar(verdict.n / all), share(verdict.n / all)))) : [none(4, "nothing judged yet")]);
+            [number(verdict.n), "number"], element("span", null, bar(verdict.n / all), share(verdict.n / all)))) : [none(4, "nothing judged since the start")]);
     }
 
     // --- the portfolio by source, or by group ---

@@ -243,6 +243,14 @@ def test_what_ages_out_is_new_again(tmp_path):
     assert all(r["duplicate"] is not None for r in by_age[100:])
 
 
+@pytest.mark.parametrize("n", [0, 2, 4])
+def test_views_that_are_not_one_a_sample_are_an_error(tmp_path, n):
+    numpy.save(tmp_path / "v.npy", numpy.eye(n, 8, dtype="f4"))
+    lines = "".join(json.dumps({"text": text(i)}) + "\n" for i in range(3))
+    done = subprocess.run([SLUICE, "filter", "--views", tmp_path / "v.npy"], input=lines, capture_output=True, text=True)
+    assert done.returncode == 1 and "--views has" in done.stderr
+
+
 def test_calibrate_proposes_the_threshold_of_the_labels(tmp_path):
     random = numpy.random.default_rng(9)
     rows = unit(random.standard_normal((300, 40)))

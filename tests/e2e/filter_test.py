@@ -359,6 +359,27 @@ class Files(Case):
         self.assertEqual([r["decision"] for r in records], ["keep", "drop", "keep"])
         self.assertEqual(records[1]["duplicate"]["of"], "a.jsonl:1")
 
+    def test_dash_is_standard_input_alone_and_beside_files(self):
+        (self.dir / "a.jsonl").write_bytes(self.jsonl({"text": text(1)}))
+        data = self.jsonl({"text": text(1)}, {"text": text(2)})
+        out = lines(self.sluice("filter", "-", stdin=data).stdout)  # and standard output
+        self.assertEqual([r["sluice"]["id"] for r in out], ["-:1", "-:2"])
+        records = lines(self.sluice("filter", "--verdicts", "-", "a.jsonl", "-", stdin=data).stdout)
+        self.assertEqual([r["decision"] for r in records], ["keep", "drop", "keep"])
+        self.sluice("filter", "-o", "-", "--verdicts", "-", stdin=data, code=64)
+
+    def test_a_pass_that_lost_its_output_is_made_whole_by_the_same_command(self):
+        data = self.jsonl({"id": "a", "text": text(1)}, {"id": "b", "text": text(1)},
+                          {"id": "c", "text": text(2)}, {"id": "c", "text": text(2)})
+        done = self.sluice("filter", "--state", "st", "-o", "/dev/full", stdin=data, code=1)
+        self.assertIn(b"No space left", done.stderr)
+        records = self.filter(data, "--state", "st")
+        self.assertEqual([r["decision"] for r in records], ["keep", "drop", "keep", "keep"])
+        self.assertEqual([r["id"] for r in lines(self.out)], ["a", "c", "c"])
+        self.filter(self.jsonl({"id": "d", "text": text(3)}, {"id": "d", "text": text(3)}),
+                    "--state", "st")
+        self.assertEqual([r["id"] for r in lines(self.out)], ["d"])  # again in one pass
+
     def test_unusable_inputs_are_named_before_anything_is_read(self):
         (self.dir / "a.jsonl").write_bytes(b"")
         (self.dir / "a.pb").write_bytes(b"")
@@ -472,7 +493,15 @@ class Verbs(Case):
         self.assertIn(b"unknown verb", self.sluice("xyzzy", code=64).stderr)
         self.assertIn(b"usage", self.sluice(code=64).stderr)
         for verb in ("filter", "check"):
-            self.assertIn(b"usage: sluice " + verb.encode(), self.sluice(verb, "--help").stdout)
+            for words in ((verb, "--help"), (verb, "-h"), ("help", verb), ("--help", verb)):
+                self.assertIn(b"usage: sluice " + verb.encode(), self.sluice(*words).stdout)
+        self.assertIn(b"did you mean filter?", self.sluice("help", "fliter", code=64).stderr)
+
+    def test_words_that_find_no_room_are_an_error(self):
+        for words in ("version", "help", "check", "check --json", "check --help"):
+            done = subprocess.run(f"{SLUICE} {words} > /dev/full", shell=True, capture_output=True)
+            self.assertEqual(done.returncode, 1, words)
+            self.assertIn(b"cannot write standard output: No space left", done.stderr)
 
 
 if __name__ == "__main__":

@@ -122,6 +122,32 @@ def test_check_tells_errors_of_the_policy_with_line_and_column(tmp_path):
     ]
 
 
+def test_check_tells_errors_of_expressions_beside_all_others(tmp_path):
+    path = tmp_path / "bad.yaml"
+    path.write_text("policy:\n  - {when: duplicat, do: drop, reason: x}\n"
+                    "  - {when: sample.byte > 1, do: remove, reason: x}\n"
+                    "  - {when: duplicate, do: drop, reason: a b}\n"
+                    "  - {wen: duplicate, do: keep}\n  - duplicate\n"
+                    "budget: {keep_fraction: 2, by: percentile.slef}\nseed: x\n")
+    done = sluice("check", "-c", path, code=78)
+    told = {line.removeprefix(f"{path}:").split(" ")[0] for line in done.stderr.splitlines()}
+    assert told == {"2:12:", "3:12:", "3:33:", "4:41:", "5:11:", "6:5:", "7:25:", "7:32:", "8:7:"}
+    assert len(done.stderr.splitlines()) == len(told)  # nothing twice
+
+
+def test_policy_may_name_a_reference_set_that_a_later_set_brings(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text("seed: 5\npolicy:\n  - {when: influence.toward.cat > 0, do: keep}\n")
+    reference = ("--set", "influence.references=[{name: cat, source: c, samples: 500}]")
+    policy = ("--set", "policy=[{when: influence.toward.cat > 0, do: flag, reason: cat}]")
+    sluice("check", "-c", path, code=78)
+    sluice("check", *policy, *reference)
+    told = sluice("check", "-c", path, *reference, "--print-defaults").stdout
+    assert "\nseed: 5\n" in told and "influence.toward.cat > 0" in told
+    told = sluice("check", "-c", path, *reference, "--set", "seed=x", code=78).stderr
+    assert told.splitlines() == [told.strip()] and "seed=x" in told
+
+
 def test_rule_that_fails_is_told_and_loses_nothing(tmp_path):
     policy = "policy: [{when: 'attributes.size < \"5\"', do: drop, reason: small}]\n"
     (tmp_path / "p.yaml").write_text(policy)

@@ -128,6 +128,12 @@ def test_state_of_a_stopped_filter_takes_a_set(tmp_path, sets):
         running.stop()
 
 
+def test_looking_at_no_state_makes_none(tmp_path):
+    for words in (("ls",), ("rm", "x")):
+        assert "there is no such directory" in reference(*words, "--state", tmp_path / "none", code=78)
+    assert not (tmp_path / "none").exists()
+
+
 def test_pieces_that_do_not_fit_are_refused(tmp_path):
     add = session_pb.Reference.ADD
     with Filter(tmp_path, **SETTINGS) as running:

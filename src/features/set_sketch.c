@@ -70,6 +70,7 @@ sluice_status sl_set_sketch_open(uint64_t seed, sl_set_sketch **out)
     for (unsigned b = 0; b < N_BINS; b++) {
         (*out)->stamp[b] = next_random(&state);
         (*out)->flip[b] = (uint8_t)next_random(&state);
+        (*out)->turn[b] = (uint64_t)(*out)->flip[b] << 56;
         (*out)->order_stamp[b] = flipped(*out, (*out)->stamp[b], b);
     }
     for (unsigned walk = 0; walk < N_WALKS; walk++) {

@@ -5,17 +5,21 @@
  * that may win are looked at. The top bytes may be stale: they only fall.
  * Later rounds: 32 bins at a time are computed as bytes and looked up among the empty ones.
  *
- *   look up 128 bytes:  bin = | row 3 bits . place 4 bits |   a shuffle a row; of a bin of another
- *                       row it gives 0, so the eight results are or-ed together
- *   look up 128 bits:   bin = | byte 4 bits . bit 3 bits |    two shuffles */
+ *   look up 128 bits    bin = | byte 4 bits . bit 3 bits |    two shuffles
+ *   look up 128 bytes   bin = | row 3 bits . place 4 bits |   a shuffle a row
+ *
+ * A row is kept as what it differs in from the row before, and shuffles give 0 behind the bin's
+ * row: the xor of all is the bin's row. */
 #if defined(__x86_64__)
 #include "features/set_sketch_kernels.h"
 
 #include <immintrin.h>
 #include <string.h>
 
-#define FEW_MAX 96
-#define WARM_UP 256 /* elements before asking the top bytes is worth it */
+#define FEW_MAX 64
+#define WARM_UP 320 /* elements before asking the top bytes is worth it */
+#define N_ROWS  (N_BINS / 16)
+#define N       0x80 /* a shuffle puts 0 there */
 
 SL_TARGET_AVX2 static inline __m256i load(const void *at)
 {
@@ -149,9 +153,22 @@ SL_TARGET_AVX2 static void make_few(const sl_set_sketch *sketcher, const uint64_
     put_stamped(won, sketcher->stamp, out);
 }
 
-/* Top bytes as they are now. */
-SL_TARGET_AVX2 static void read_tops(const sketch_bins *bins, uint8_t top[N_BINS])
+/* 128 bytes as what each row of 16 differs in from the one before. */
+SL_TARGET_AVX2 static void split_rows(const uint8_t table[N_BINS], __m256i row[N_ROWS])
 {
+    __m128i before = _mm_setzero_si128();
+    for (unsigned r = 0; r < N_ROWS; r++) {
+        const void *bytes = table + 16 * r;
+        __m128i now = _mm_loadu_si128((const __m128i *)bytes);
+        row[r] = _mm256_broadcastsi128_si256(_mm_xor_si128(now, before));
+        before = now;
+    }
+}
+
+/* Top bytes as they are now, by rows. */
+SL_TARGET_AVX2 static void read_tops(const sketch_bins *bins, __m256i row[N_ROWS])
+{
+    uint8_t top[N_BINS];
     for (unsigned b = 0; b < N_BINS; b += 32) {
         __m256i v[8];
         for (unsigned j = 0; j < 8; j++) {
@@ -159,56 +176,100 @@ SL_TARGET_AVX2 static void read_tops(const sketch_bins *bins, uint8_t top[N_BINS
         }
         store(top + b, narrow(v));
     }
+    split_rows(top, row);
 }
 
-/* Mixes 32 elements; bit i of the result: element i is not larger at its bin in round 0 than `top`
- * allows. */
+/* Mixes 32 elements; bit i of the result: element[i] is not larger at its bin in round 0 than the
+ * top bytes in `top` allow. */
 SL_TARGET_AVX2 static inline uint32_t mix_block(const sl_set_sketch *sketcher, const uint64_t *hash,
-                                                const uint8_t top[N_BINS], uint64_t x[32])
+                                                const __m256i top[N_ROWS],
+                                                const __m256i flip[N_ROWS], uint64_t x[32])
 {
-    __m256i bin[8], high[8];
-    for (unsigned j = 0; j < 8; j++) {
-        __m256i v = mix_avx2(sketcher, load(hash + 4 * j));
-        store(x + 4 * j, v);
-        bin[j] = _mm256_and_si256(v, _mm256_set1_epi64x(N_BINS - 1));
-        high[j] = _mm256_srli_epi64(v, 56);
+    /* The lowest and the highest byte of both elements of a half. */
+    static const uint8_t pick[4][16] = {{0, 8, N, N, N, N, N, N, 7, 15, N, N, N, N, N, N},
+                                        {N, N, 0, 8, N, N, N, N, N, N, 7, 15, N, N, N, N},
+                                        {N, N, N, N, 0, 8, N, N, N, N, N, N, 7, 15, N, N},
+                                        {N, N, N, N, N, N, 0, 8, N, N, N, N, N, N, 7, 15}};
+    __m256i bytes[2];
+    for (unsigned half = 0; half < 2; half++) {
+        bytes[half] = _mm256_setzero_si256();
+        for (unsigned j = 0; j < 4; j++) {
+            const void *picks = pick[j];
+            __m256i v = mix_avx2(sketcher, load(hash + 16 * half + 4 * j));
+            store(x + 16 * half + 4 * j, v);
+            v = _mm256_shuffle_epi8(
+                v, _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)picks)));
+            bytes[half] = _mm256_or_si256(bytes[half], v);
+        }
     }
-    const __m256i place = narrow(bin);
-    __m256i limit = _mm256_setzero_si256(), flip = _mm256_setzero_si256();
-    for (unsigned row = 0; row < N_BINS; row += 16) {
-        /* Of another row: at least 0x80, for which a shuffle gives 0. */
-        __m256i here = _mm256_xor_si256(place, _mm256_set1_epi8((char)row));
-        here = _mm256_adds_epu8(here, _mm256_set1_epi8(0x70));
-        const void *tops = top + row, *flips = sketcher->flip + row;
-        __m256i top_row = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)tops));
-        __m256i flip_row = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)flips));
-        limit = _mm256_or_si256(limit, _mm256_shuffle_epi8(top_row, here));
-        flip = _mm256_or_si256(flip, _mm256_shuffle_epi8(flip_row, here));
+    __m256i place = _mm256_unpacklo_epi64(bytes[0], bytes[1]);
+    __m256i order = _mm256_unpackhi_epi64(bytes[0], bytes[1]);
+    __m256i limit = _mm256_setzero_si256();
+    place = _mm256_and_si256(place, _mm256_set1_epi8(N_BINS - 1));
+    for (unsigned r = 0; r < N_ROWS; r++) {
+        limit = _mm256_xor_si256(limit, _mm256_shuffle_epi8(top[r], place));
+        order = _mm256_xor_si256(order, _mm256_shuffle_epi8(flip[r], place));
+        place = _mm256_sub_epi8(place, _mm256_set1_epi8(16)); /* below 0: gives 0 from here on */
     }
-    __m256i order = _mm256_xor_si256(narrow(high), flip);
     __m256i less = _mm256_cmpeq_epi8(_mm256_min_epu8(order, limit), order);
     return (uint32_t)_mm256_movemask_epi8(less);
 }
 
+SL_TARGET_AVX2 static inline void offer_mixed(const sl_set_sketch *sketcher, sketch_bins *bins,
+                                              uint64_t x)
+{
+    unsigned b = (unsigned)x % N_BINS;
+    offer(bins, b, flipped(sketcher, x, b));
+}
+
+/* Takes the first elements one by one, while the order of a bin is likely to change; returns their
+ * number. */
+SL_TARGET_AVX2 static size_t warm_up(const sl_set_sketch *sketcher, sketch_bins *bins,
+                                     const uint64_t *hash, size_t n)
+{
+    size_t at = 0;
+    for (; at < WARM_UP && n - at >= 8; at += 8) {
+        uint64_t x[8];
+        store(x, mix_avx2(sketcher, load(hash + at)));
+        store(x + 4, mix_avx2(sketcher, load(hash + at + 4)));
+        for (unsigned j = 0; j < 8; j++) {
+            offer_mixed(sketcher, bins, x[j]);
+        }
+    }
+    return at;
+}
+
+/* A block is mixed before the likely ones of the block before it are offered: how many there are is
+ * badly guessed by a processor, but known long before the vectors of the next are done. */
 SL_TARGET_AVX2 static void first_round_avx2(const sl_set_sketch *sketcher, sketch_bins *bins,
                                             const uint64_t *hash, size_t n)
 {
-    size_t at = n < WARM_UP ? n : WARM_UP;
-    first_round(sketcher, bins, hash, at);
-    size_t refresh = at;
-    uint8_t top[N_BINS];
-    for (; n - at >= 32; at += 32) {
-        if (at >= refresh) {
-            /* Top bytes may be as old as two thirds of what was seen. */
-            read_tops(bins, top);
-            refresh = at + at / 2;
-        }
-        uint64_t x[32];
-        uint32_t likely = mix_block(sketcher, hash + at, top, x);
-        for (; likely != 0; likely &= likely - 1) {
-            uint64_t candidate = x[__builtin_ctz(likely)];
-            unsigned b = (unsigned)candidate % N_BINS;
-            offer(bins, b, flipped(sketcher, candidate, b));
+    /* Where mix_block's shuffles leave the elements. */
+    static const uint8_t element[32] = {0, 1, 4, 5, 8,  9,  12, 13, 16, 17, 20, 21, 24, 25, 28, 29,
+                                        2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31};
+    size_t at = warm_up(sketcher, bins, hash, n);
+    if (n - at >= 32) {
+        uint64_t x[2][32];
+        __m256i top[N_ROWS], flip[N_ROWS];
+        uint32_t likely = 0;
+        size_t refresh = at + at / 2;
+        read_tops(bins, top);
+        split_rows(sketcher->flip, flip);
+        for (unsigned side = 0; likely != 0 || n - at >= 32; side ^= 1) {
+            uint32_t next = 0;
+            if (at >= refresh) {
+                /* Top bytes may be as old as two thirds of what was seen. */
+                read_tops(bins, top);
+                refresh = at + at / 2;
+            }
+            if (n - at >= 32) {
+                next = mix_block(sketcher, hash + at, top, flip, x[side]);
+                at += 32;
+            }
+            for (; likely != 0; likely &= likely - 1) {
+                offer_mixed(sketcher, bins, x[side ^ 1][element[__builtin_ctz(likely)]]);
+            }
+            likely = next;
         }
     }
     first_round(sketcher, bins, hash + at, n - at);

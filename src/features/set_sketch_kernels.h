@@ -24,6 +24,7 @@ struct sl_set_sketch {
     uint64_t stamp[N_BINS];             /* makes the kept byte depend on the bin                */
     uint64_t order_stamp[N_BINS];       /* the same for an order instead of an element          */
     uint8_t flip[N_BINS];               /* of the top byte of the order                         */
+    uint64_t turn[N_BINS];              /* the same of the whole order                          */
     uint8_t step[N_ROUNDS][N_WALKS];    /* bins from the first one; step[0] is 0                */
     uint16_t rank[N_WALKS][2 * N_BINS]; /* its inverse: round << 8 of a distance, written twice */
 };
@@ -46,7 +47,7 @@ static inline unsigned walk_of(uint64_t x)
 
 static inline uint64_t flipped(const sl_set_sketch *sketcher, uint64_t x, unsigned b)
 {
-    return x ^ (uint64_t)sketcher->flip[b] << 56;
+    return x ^ sketcher->turn[b];
 }
 
 static inline void offer(sketch_bins *bins, unsigned b, uint64_t order)

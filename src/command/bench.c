@@ -81,7 +81,9 @@ static sluice_status measure_all(sl_measure *measure, const char *folder, bench_
 
 static const char *features_kernel(void)
 {
-    return sl_kernel_best() == SL_KERNEL_AVX512 ? "AVX-512" : "portable";
+    static const char *const names[] = {
+        [SL_KERNEL_REF] = "portable", [SL_KERNEL_AVX2] = "AVX2", [SL_KERNEL_AVX512] = "AVX-512"};
+    return names[sl_kernel_best()];
 }
 
 /* Of the loops that the compiler makes for each (influence/rows.h). */

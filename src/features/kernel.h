@@ -6,10 +6,12 @@
  * is never visible in a feature. */
 typedef enum sl_kernel {
     SL_KERNEL_REF,
+    SL_KERNEL_AVX2,  /* where it pays: the set sketch; else the plain form */
     SL_KERNEL_AVX512 /* F, BW, DQ, VBMI and VBMI2: Ice Lake, Zen 4 and later */
 } sl_kernel;
 
 #if defined(__x86_64__)
+#define SL_TARGET_AVX2 __attribute__((target("avx2,bmi,bmi2,lzcnt,popcnt")))
 #define SL_TARGET_AVX512                                                                           \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,bmi,bmi2,"    \
                           "lzcnt,popcnt")))
@@ -23,6 +25,9 @@ static inline sl_kernel sl_kernel_best(void)
         __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vbmi2") &&
         __builtin_cpu_supports("bmi2")) {
         return SL_KERNEL_AVX512;
+    }
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2")) {
+        return SL_KERNEL_AVX2;
     }
 #endif
     return SL_KERNEL_REF;

@@ -262,15 +262,15 @@ int main(int argc, char **argv)
         free_texts(&texts);
         return 0;
     }
+    static const char *const kernels[] = {"ref", "avx2", "avx512"};
     static const uint32_t sizes[] = {10, 30, 100, 300, 1000, 4000};
     sl_set_sketch *sketcher = NULL;
     if (sl_set_sketch_open(1, &sketcher) != SLUICE_OK) {
         return 1;
     }
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        run_hashes(sketcher, "ref", SL_KERNEL_REF, sizes[i]);
-        if (sl_kernel_best() != SL_KERNEL_REF) {
-            run_hashes(sketcher, "avx512", sl_kernel_best(), sizes[i]);
+        for (sl_kernel kernel = SL_KERNEL_REF; kernel <= sl_kernel_best(); kernel++) {
+            run_hashes(sketcher, kernels[kernel], kernel, sizes[i]);
         }
     }
     run_error(sketcher, 100);

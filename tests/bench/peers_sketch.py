@@ -150,7 +150,7 @@ def compare_hashes(bench):
         docs = max(1, 400_000 // n)
         hashes = random.integers(0, 1 << 64, docs * n, dtype=numpy.uint64)
         peer = docs / best_seconds(lambda: rensa_matrix(hashes, n))
-        for kernel in ("avx512", "ref"):
+        for kernel in ("avx512", "avx2", "ref"):
             variant = f"hashes-{n}/{kernel}"
             if variant in ours:
                 rate = ours[variant][0]

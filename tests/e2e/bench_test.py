@@ -17,7 +17,7 @@ def bench(*words, code=0, **environment):
 def test_bench_json_has_every_figure(tmp_path):
     found = json.loads(bench("--quick", "--json", "--state", tmp_path))
     assert found["version"] and found["cores"] > 0
-    assert set(found["kernels"].values()) & {"AVX-512", "portable"} and found["kernels"]["openblas"]
+    assert set(found["kernels"].values()) & {"AVX-512", "AVX2", "portable"} and found["kernels"]["openblas"]
     assert list(found["streams"]) == ["texts", "images", "embeddings", "influence"]
     for name, stream in found["streams"].items():
         assert stream["samples"] > 0 and stream["dropped"] == 0, name  # all of them new: the index was really asked

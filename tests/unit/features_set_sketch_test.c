@@ -48,10 +48,12 @@ static void sketch_by(const sl_set_sketch *sketcher, const uint64_t *hash, size_
 static void sketch_of(const sl_set_sketch *sketcher, const uint64_t *hash, size_t n,
                       uint8_t out[SLUICE_SKETCH_COORDINATES])
 {
-    uint8_t fast[SLUICE_SKETCH_COORDINATES];
     sketch_by(sketcher, hash, n, SL_KERNEL_REF, out);
-    sketch_by(sketcher, hash, n, sl_kernel_best(), fast);
-    assert_memory_equal(out, fast, sizeof fast);
+    for (sl_kernel kernel = SL_KERNEL_REF + 1; kernel <= sl_kernel_best(); kernel++) {
+        uint8_t fast[SLUICE_SKETCH_COORDINATES];
+        sketch_by(sketcher, hash, n, kernel, fast);
+        assert_memory_equal(out, fast, sizeof fast);
+    }
 }
 
 static void fill(uint64_t *hash, size_t n, uint64_t seed)
@@ -62,9 +64,10 @@ static void fill(uint64_t *hash, size_t n, uint64_t seed)
 }
 
 /* Sizes around every border between the ways of making a sketch. */
-static const size_t sizes[] = {1,   2,   7,   8,    9,    16,   17,   31,   32,   33,   63,
-                               64,  65,  100, 127,  128,  255,  256,  257,  320,  511,  512,
-                               513, 575, 576, 1000, 2047, 2048, 2049, 4096, 4097, 9999, LONGEST};
+static const size_t sizes[] = {1,   2,   7,    8,    9,    16,   17,   31,   32,   33,   63,
+                               64,  65,  100,  127,  128,  129,  255,  256,  257,  319,  320,
+                               321, 351, 352,  353,  383,  384,  385,  511,  512,  513,  575,
+                               576, 577, 1000, 2047, 2048, 2049, 4000, 4096, 4097, 9999, LONGEST};
 #define N_SIZES (sizeof sizes / sizeof sizes[0])
 
 static void test_sketch_kernels_are_equal_for_every_size(void **state)
@@ -86,6 +89,54 @@ static void test_sketch_kernels_are_equal_for_many_small_sets(void **state)
         size_t n = 1 + i % 40;
         fill(hash, n, i);
         hash[n / 2] = hash[i % n]; /* sometimes twice the same */
+        sketch_of(*state, hash, n, sketch);
+    }
+}
+
+/* As many as the vectors of a kernel and one more or less; of no bits, of all, of any. */
+static void test_sketch_kernels_are_equal_for_extreme_hashes(void **state)
+{
+    static uint64_t hash[LONGEST];
+    uint64_t seed = 7;
+    const uint64_t extremes[] = {0, UINT64_MAX, next_random(&seed), UINT64_C(1) << 63, 1};
+    enum { N_EXTREMES = sizeof extremes / sizeof extremes[0] };
+    uint8_t sketch[SLUICE_SKETCH_COORDINATES], alone[SLUICE_SKETCH_COORDINATES];
+    for (size_t i = 0; i < N_SIZES; i++) {
+        for (size_t e = 0; e < N_EXTREMES; e++) {
+            sketch_of(*state, &extremes[e], 1, alone);
+            for (size_t j = 0; j < sizes[i]; j++) {
+                hash[j] = extremes[e];
+            }
+            sketch_of(*state, hash, sizes[i], sketch);
+            assert_memory_equal(sketch, alone, sizeof sketch);
+        }
+        for (size_t j = 0; j < sizes[i]; j++) {
+            uint64_t draw = next_random(&seed);
+            hash[j] = draw % 8 < N_EXTREMES ? extremes[draw % 8] ^ (draw >> 61) : draw;
+        }
+        sketch_of(*state, hash, sizes[i], sketch);
+    }
+}
+
+/* Elements that meet in a bin with equal top bytes, of which a kernel may look at those alone. */
+static void test_sketch_kernels_are_equal_for_close_orders(void **state)
+{
+    static uint64_t hash[4000];
+    uint64_t seed = 9, mask_seed = 7;
+    const uint64_t mask = next_random(&mask_seed);
+    uint64_t inverse = 1; /* of the multiplier: Newton */
+    for (int i = 0; i < 6; i++) {
+        inverse *= 2 - UINT64_C(0x9fb21c651e98df25) * inverse;
+    }
+    for (uint64_t round = 0; round < 300; round++) {
+        size_t n = sizes[round % N_SIZES] < 4000 ? sizes[round % N_SIZES] : 4000;
+        for (size_t i = 0; i < n; i++) {
+            uint64_t draw = next_random(&seed);
+            uint64_t x = (draw % 3) << 56 | (draw >> 32 & 0xffff) | (draw >> 8 & 3) << 40;
+            x = round % 2 == 0 ? x : ~x;
+            hash[i] = (x ^ x >> 32) * inverse ^ mask;
+        }
+        uint8_t sketch[SLUICE_SKETCH_COORDINATES];
         sketch_of(*state, hash, n, sketch);
     }
 }
@@ -229,6 +280,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sketch_kernels_are_equal_for_every_size),
         cmocka_unit_test(test_sketch_kernels_are_equal_for_many_small_sets),
+        cmocka_unit_test(test_sketch_kernels_are_equal_for_extreme_hashes),
+        cmocka_unit_test(test_sketch_kernels_are_equal_for_close_orders),
         cmocka_unit_test(test_sketch_ignores_order_and_repetition),
         cmocka_unit_test(test_sketch_of_another_seed_shares_next_to_nothing),
         cmocka_unit_test(test_sketches_of_single_elements_share_one_in_256),

@@ -44,10 +44,16 @@ void *sl_pipeline_run_features(void *context)
 
 /* --- refresh: what influence can make beside the stream --- */
 
+/* Linux gives each thread a priority of its own. */
+static void yield_to_stream(void)
+{
+    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), 10);
+}
+
 void *sl_pipeline_run_refresh(void *context)
 {
     sl_pipeline *pipeline = context;
-    (void)setpriority(PRIO_PROCESS, (id_t)gettid(), 10);
+    yield_to_stream();
     pthread_mutex_lock(&pipeline->refresh_mutex);
     while (!pipeline->refresh_ends) {
         if (!pipeline->refresh_waits) {
@@ -396,6 +402,7 @@ void *sl_pipeline_run_egress(void *context)
 
 void *sl_pipeline_run_http(void *context)
 {
+    yield_to_stream(); /* however many look on, and however often */
     sl_http_run(((sl_pipeline *)context)->http);
     return NULL;
 }

@@ -13,7 +13,7 @@
 #define SLUICE_ALL_SOURCES       UINT32_MAX /* in place of a number: the stream as a whole    */
 #define SLUICE_RARE_SHARE        0.99       /* percentile of leverage from which a sample is rare */
 #define SLUICE_TREND_POINTS      64
-#define SLUICE_LIMIT_ALERTS      256 /* remembered; the oldest make room */
+#define SLUICE_LIMIT_ALERTS      256 /* remembered; one that is over makes room first */
 #define SLUICE_LIMIT_LABELS      512 /* of "label these first" */
 #define SLUICE_CURVE_POINTS      101
 #define SLUICE_LIMIT_ADVICE      64

@@ -69,12 +69,6 @@ size_t sl_alerts_bytes(void)
     return sizeof(sl_alerts);
 }
 
-static void raise_alert(sl_alerts *alerts, const sluice_alert *alert)
-{
-    alerts->ring[alerts->n_raised % SLUICE_LIMIT_ALERTS] = *alert;
-    alerts->n_raised++;
-}
-
 static uint32_t n_kept(const sl_alerts *alerts)
 {
     return alerts->n_raised < SLUICE_LIMIT_ALERTS ? (uint32_t)alerts->n_raised
@@ -84,6 +78,29 @@ static uint32_t n_kept(const sl_alerts *alerts)
 static sluice_alert *newest(sl_alerts *alerts, uint32_t i)
 {
     return &alerts->ring[(alerts->n_raised - 1 - i) % SLUICE_LIMIT_ALERTS];
+}
+
+/* The next one takes the place of the oldest, so the oldest moves to where one that is over was. */
+static void make_room(sl_alerts *alerts)
+{
+    const uint32_t oldest = SLUICE_LIMIT_ALERTS - 1;
+    uint32_t i = oldest;
+    while (i > 0 && newest(alerts, i)->cleared == 0) {
+        i--;
+    }
+    if (alerts->n_raised < SLUICE_LIMIT_ALERTS || newest(alerts, i)->cleared == 0) {
+        return;
+    }
+    for (; i < oldest; i++) {
+        *newest(alerts, i) = *newest(alerts, i + 1);
+    }
+}
+
+static void raise_alert(sl_alerts *alerts, const sluice_alert *alert)
+{
+    make_room(alerts);
+    alerts->ring[alerts->n_raised % SLUICE_LIMIT_ALERTS] = *alert;
+    alerts->n_raised++;
 }
 
 static void clear_alert(sl_alerts *alerts, sluice_alert_kind kind, uint32_t i_source,

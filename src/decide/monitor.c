@@ -28,14 +28,15 @@ static double largest_usual(const sl_monitor *monitor, const sl_monitor_limits *
     return limit > limits->effect ? limit : limits->effect;
 }
 
-/* Weighs a new mean as one among those seen, until 64 / ln 2 of them were. What is further off than
- * CLIPPED deviations counts as so far: or the first two means after a change would make it usual.
- */
+/* Weighs a new mean as one among those seen, until 64 / ln 2 of them were; while an alert holds, as
+ * little as it ever will: or a burst early in the stream would be much of its past, and the next
+ * one like it no news. What is further off than CLIPPED deviations counts as so far: or the first
+ * two means after a change would make it usual. */
 static void learn(sl_monitor *monitor, const sl_monitor_limits *limits, double value)
 {
     double weight = 1 / ((double)monitor->blocks + 1);
     double least = 1 - exp2(-1 / SLOW_BLOCKS);
-    weight = weight > least ? weight : least;
+    weight = weight > least && !monitor->raised ? weight : least;
     double step = value - monitor->mean;
     double most = CLIPPED * sqrt(fmax(monitor->variance, limits->variance));
     double clipped = monitor->blocks > 1 ? fmax(-most, fmin(step, most)) : step;

@@ -229,6 +229,16 @@ static void swap(uint8_t *a, uint8_t *b, size_t size)
     }
 }
 
+/* What neither has used is zero in both: most of it, and not worth becoming real. */
+static void swap_contents(sluice_portfolio *a, sluice_portfolio *b)
+{
+    size_t n = a->n_entries > b->n_entries ? a->n_entries : b->n_entries;
+    swap((uint8_t *)a, (uint8_t *)b, offsetof(sluice_portfolio, entry));
+    swap((uint8_t *)a->entry, (uint8_t *)b->entry, n * sizeof a->entry[0]);
+    swap((uint8_t *)a->distribution, (uint8_t *)b->distribution, n * sizeof a->distribution[0]);
+    swap((uint8_t *)&a->pool, (uint8_t *)&b->pool, sizeof *a - offsetof(sluice_portfolio, pool));
+}
+
 sluice_status sluice_portfolio_load(sluice_portfolio *portfolio, sluice_span saved)
 {
     sluice_portfolio *loaded = NULL;
@@ -245,7 +255,7 @@ sluice_status sluice_portfolio_load(sluice_portfolio *portfolio, sluice_span sav
     }
     good = good && reader.at == reader.end;
     if (good) { /* the parts change hands; what was there goes with `loaded` */
-        swap((uint8_t *)portfolio, (uint8_t *)loaded, sizeof *portfolio);
+        swap_contents(portfolio, loaded);
     }
     sluice_portfolio_close(&loaded);
     return good ? SLUICE_OK : SLUICE_E_CORRUPT;

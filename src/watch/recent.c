@@ -4,6 +4,8 @@
  *                                                       +--> ring of 2,048 rows of numbers
  *                                                       +--> tap, as JSON, if anybody watches
  *
+ * Why a watcher of a fast stream sees less of it and not more: what it gets has a gap in any case,
+ * and each record takes time that the stream has not got.
  * Why the log and not the estimator: what is there has its record, is durable, and reading it takes
  * nothing from the thread that judges. Refused samples are not in it; those are told by the
  * estimator's tallies. */
@@ -17,10 +19,10 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define A_TURN         256 /* records read at once, when nobody watches */
-#define A_TURN_WATCHED 1024
-#define A_TURN_US      5000
-#define ARENA_BYTES    ((size_t)1 << 20)
+#define A_TURN      256  /* records looked at in a turn */
+#define A_TURN_MOST 1024 /* if somebody watches and that is all that came */
+#define A_TURN_US   5000
+#define ARENA_BYTES ((size_t)1 << 20)
 
 struct sl_recent {
     sl_spool *spool; /* Borrows */
@@ -66,7 +68,7 @@ void sl_recent_close(sl_recent **recent_p)
 static void tell(sl_recent *recent, const sluice_sample *sample)
 {
     sl_bytes_clear(&recent->json);
-    if (sl_tap_n_watchers(recent->tap) > 0 && sl_record_json(sample, &recent->json) == SLUICE_OK) {
+    if (sl_tap_wants(recent->tap, sample) && sl_record_json(sample, &recent->json) == SLUICE_OK) {
         sl_tap_record(recent->tap, sample, (sluice_span){recent->json.data, recent->json.size},
                       recent->now_us);
     }
@@ -140,9 +142,11 @@ void sl_recent_advance(sl_recent *recent, const sl_tallies *tallies, int64_t now
     sl_spool_extent extent = sl_spool_extent_of(recent->spool);
     recent->now_us = now_us;
     recent->turn_until_us = now_us + A_TURN_US;
-    recent->turn_max = sl_tap_n_watchers(recent->tap) > 0 ? A_TURN_WATCHED : A_TURN;
     recent->n_turn = 0;
     tell_refused(recent, tallies);
+    bool whole =
+        sl_tap_n_watchers(recent->tap) > 0 && extent.next_offset - recent->cursor <= A_TURN_MOST;
+    recent->turn_max = whole ? A_TURN_MOST : A_TURN;
     if (extent.next_offset - recent->cursor > recent->turn_max) {
         uint64_t from = extent.next_offset - recent->turn_max;
         skip(recent, from - recent->cursor);

@@ -124,6 +124,29 @@ static void put_record(sl_watcher *watcher, const sluice_sample *sample, sluice_
     }
 }
 
+static bool may_take(const sl_watcher *watcher, size_t json_size)
+{
+    return watcher->lost == 0 && room_of(watcher) >= json_size + GAP_BYTES;
+}
+
+bool sl_tap_wants(sl_tap *tap, const sluice_sample *sample)
+{
+    bool wanted = false;
+    uint64_t misses = 0; /* bits of watchers */
+    for (uint32_t i = 0; i < SL_TAP_WATCHERS; i++) {
+        sl_watcher *watcher = &tap->watcher[i];
+        if (watcher->here && lets_through(&watcher->filter, sample)) {
+            settle_gap(watcher);
+            wanted = wanted || may_take(watcher, 0);
+            misses |= UINT64_C(1) << i;
+        }
+    }
+    for (uint32_t i = 0; i < SL_TAP_WATCHERS && !wanted; i++) {
+        tap->watcher[i].lost += misses >> i & 1;
+    }
+    return wanted;
+}
+
 void sl_tap_record(sl_tap *tap, const sluice_sample *sample, sluice_span json, int64_t now_us)
 {
     for (uint32_t i = 0; i < SL_TAP_WATCHERS; i++) {
@@ -132,7 +155,7 @@ void sl_tap_record(sl_tap *tap, const sluice_sample *sample, sluice_span json, i
             continue;
         }
         settle_gap(watcher);
-        if (room_of(watcher) < json.size + GAP_BYTES || watcher->lost > 0) {
+        if (!may_take(watcher, json.size)) {
             watcher->lost++;
             continue;
         }

@@ -27,6 +27,10 @@ uint32_t sl_tap_n_watchers(const sl_tap *tap);
 sl_watcher *sl_tap_join(sl_tap *tap, const sl_tap_filter *filter, int64_t now_us);
 void sl_tap_leave(sl_tap *tap, sl_watcher *watcher);
 
+/* Whether anybody would take the record of a sample. If not, whoever wanted it has missed it and
+ * nobody needs its JSON. */
+bool sl_tap_wants(sl_tap *tap, const sluice_sample *sample);
+
 /* One record for everybody whose filter lets it through. json: the verdict record. */
 void sl_tap_record(sl_tap *tap, const sluice_sample *sample, sluice_span json, int64_t now_us);
 

@@ -58,6 +58,16 @@ def alerts_of(samples, rng):
         return json.loads(done.stdout)["portfolio"]["alerts"]
 
 
+def repeat_texts(samples, rng, bursts):
+    """Of those of c whose number is in one of the bursts, 40 % repeat a text from before them."""
+    of_c = [i for i, s in enumerate(samples) if s["source"] == "c"]
+    for begin, end in bursts:
+        for i in of_c[begin:end]:
+            if rng.random() < 0.4:
+                samples[i]["text"] = samples[rng.integers(of_c[begin])]["text"]
+    return of_c
+
+
 def changed(samples):
     return [s for i, s in enumerate(samples) if s["source"] == "c" and i >= CHANGE * N]
 
@@ -91,6 +101,19 @@ def test_source_that_begins_to_repeat_is_seen_within_256_samples(seed):
     print(f"duplicates 0 to 30 %: {delay} samples; others {early(alerts)}")
     assert delay is not None and delay <= 256
     assert {a["source"] for a in alerts} <= {"c", None}
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("bursts", [[(1280, 2304), (8600, 9600)], [(1280, 3840)]], ids=["two equal bursts", "a long one"])
+def test_burst_is_told_once_and_the_next_one_again(seed, bursts):
+    rng, samples = stationary(seed)
+    for s in samples:
+        s["source"] = "bc"[rng.random() < 0.85]
+    of_c = repeat_texts(samples, rng, bursts)
+    alerts = [a for a in alerts_of(samples, rng) if a["kind"] == "duplicates" and a["source"] == "c"]
+    told = [min(range(len(of_c)), key=lambda i: abs(of_c[i] - a["offset"])) for a in reversed(alerts)]
+    print(f"bursts {bursts}: told after {told} samples of it")
+    assert len(told) == len(bursts) and all(begin < at <= begin + 256 for at, (begin, _) in zip(told, bursts))
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))

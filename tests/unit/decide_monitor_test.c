@@ -57,6 +57,50 @@ static void test_monitor_of_a_changed_rate_raises_once_and_clears_once(void **st
     }
 }
 
+/* How often two bursts of `n` values of p = 0.4 in a rate of 0.02 are raised, in 20 streams:
+ * [first, second, else]. */
+static void raise_bursts(int n_before, int n, int n_between, int n_raised[3])
+{
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        sl_monitor monitor = {.n = 0};
+        int n_cleared = 0;
+        random_state = seed;
+        n_raised[2] += feed(&monitor, n_before, 0.02, &n_cleared);
+        n_raised[0] += feed(&monitor, n, 0.4, &n_cleared);
+        n_raised[2] += feed(&monitor, n_between, 0.02, &n_cleared);
+        n_raised[1] += feed(&monitor, n, 0.4, &n_cleared);
+        n_raised[2] += feed(&monitor, 20000, 0.02, &n_cleared);
+        assert_false(monitor.raised);
+    }
+}
+
+static void test_monitor_of_two_equal_bursts_raises_twice(void **state)
+{
+    (void)state;
+    const int n_before[] = {1280, 3840, 12800}, n_between[] = {3200, 6400};
+    for (int i = 0; i < 6; i++) {
+        int n_raised[3] = {0, 0, 0};
+        raise_bursts(n_before[i % 3], 1024, n_between[i / 3], n_raised);
+        assert_int_equal(n_raised[0], 20);
+        assert_int_equal(n_raised[1], 20);
+        assert_int_equal(n_raised[2], 0);
+    }
+}
+
+static void test_monitor_of_a_long_burst_raises_once(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        sl_monitor monitor = {.n = 0};
+        int n_cleared = 0;
+        random_state = seed;
+        assert_int_equal(feed(&monitor, 1280, 0.02, &n_cleared), 0);
+        assert_int_equal(feed(&monitor, 2560, 0.4, &n_cleared), 1);
+        assert_int_equal(feed(&monitor, 20000, 0.02, &n_cleared), 0);
+        assert_int_equal(n_cleared, 1);
+    }
+}
+
 static void test_monitor_says_nothing_before_it_knows(void **state)
 {
     (void)state;
@@ -106,6 +150,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_monitor_of_a_constant_rate_is_quiet),
         cmocka_unit_test(test_monitor_of_a_changed_rate_raises_once_and_clears_once),
+        cmocka_unit_test(test_monitor_of_two_equal_bursts_raises_twice),
+        cmocka_unit_test(test_monitor_of_a_long_burst_raises_once),
         cmocka_unit_test(test_monitor_says_nothing_before_it_knows),
         cmocka_unit_test(test_monitor_leaves_out_what_is_no_number),
         cmocka_unit_test(test_monitor_goes_on_after_save_and_load),

@@ -29,7 +29,9 @@ static sluice_sample sample_of(uint64_t offset, const char *source, sluice_decis
 
 static void record(sl_tap *tap, const sluice_sample *sample, const char *json)
 {
-    sl_tap_record(tap, sample, sl_span_of(json), 0);
+    if (sl_tap_wants(tap, sample)) {
+        sl_tap_record(tap, sample, sl_span_of(json), 0);
+    }
 }
 
 static void test_tap_filters_by_decision_source_and_method(void **state)
@@ -94,6 +96,31 @@ static void test_tap_slow_watcher_misses_and_is_told_how_many(void **state)
     sl_tap_close(&tap);
 }
 
+static void test_tap_that_nobody_can_take_from_wants_no_json(void **state)
+{
+    (void)state;
+    sl_tap *tap;
+    assert_int_equal(sl_tap_open(&tap), SLUICE_OK);
+    sluice_sample kept = sample_of(0, "s", SLUICE_KEEP), dropped = sample_of(1, "s", SLUICE_DROP);
+    assert_false(sl_tap_wants(tap, &kept));
+    sl_tap_filter drops = {.decisions = 1u << SLUICE_DROP};
+    sl_watcher *watcher = sl_tap_join(tap, &drops, 0);
+    assert_false(sl_tap_wants(tap, &kept));
+    assert_true(sl_tap_wants(tap, &dropped));
+    static char json[SL_TAP_BYTES / 4];
+    memset(json, 'x', sizeof json - 1);
+    uint32_t n_put = 0;
+    while (sl_tap_wants(tap, &dropped) && n_put < 100) { /* the fourth does not fit */
+        record(tap, &dropped, json);
+        n_put++;
+    }
+    assert_int_equal(n_put, 4);
+    (void)take_all(watcher);
+    assert_true(sl_tap_wants(tap, &dropped)); /* and what was not wanted is told */
+    assert_string_equal(take_all(watcher), "event: gap\ndata: {\"lost\": 2, \"skipped\": 0}\n\n");
+    sl_tap_close(&tap);
+}
+
 static void test_tap_sixteen_watch_and_no_more(void **state)
 {
     (void)state;
@@ -133,6 +160,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tap_filters_by_decision_source_and_method),
         cmocka_unit_test(test_tap_slow_watcher_misses_and_is_told_how_many),
+        cmocka_unit_test(test_tap_that_nobody_can_take_from_wants_no_json),
         cmocka_unit_test(test_tap_sixteen_watch_and_no_more),
         cmocka_unit_test(test_tap_silence_is_broken_by_a_comment),
     };

@@ -1,7 +1,7 @@
 /* embedding.c - finds kept samples whose embedding points the same way.
  *
  *   sample: 512 sign bits --> scan of all rows, or rows that share a key (beyond 131,072)
- *                                 |  bits that differ: within the radii of the threshold
+ *                                 |  bits that differ: within the bounds of the threshold
  *                                 v
  *                             the 64 nearest by bits --> same encoder? in the window? cosine
  *
@@ -38,7 +38,7 @@ struct sl_embedding {
     sl_sign_keys *keys; /* NULL: always scan */
     uint32_t n_rows_max;
     double threshold;
-    sl_signs_radii radii;
+    sl_sign_bounds bounds;
     sl_window window;
     sl_probe_counts own_counts, *counts; /* a probe counts and changes nothing else */
 };
@@ -125,7 +125,7 @@ sluice_status sl_embedding_open(const sluice_config *config, sl_embedding **out,
     embedding->n_rows_max = parts.n_rows;
     embedding->counts = &embedding->own_counts;
     embedding->threshold = config->duplicate.embedding_threshold;
-    embedding->radii = sl_signs_radii_of(embedding->threshold);
+    sl_sign_bounds_of(embedding->threshold, &embedding->bounds);
     embedding->window =
         (sl_window){config->duplicate.window_samples, config->duplicate.window_age_us};
     unsigned long long memory = config->duplicate.embedding_memory;
@@ -232,17 +232,16 @@ static uint64_t first_visible(const sl_embedding *embedding, const sl_horizon *h
 
 /* ---- probe ----------------------------------------------------------------------------------- */
 
-static void scan(const sl_embedding *embedding, const uint64_t *bits, uint64_t first, sl_few *few)
+static void scan(const sl_embedding *embedding, sl_sign_query *query, uint64_t first, sl_few *few)
 {
     sl_signs_hit hits[SL_SIGNS_CHUNK];
-    sl_signs_radii radii = embedding->radii;
     uint64_t head = sl_signs_head(embedding->signs);
     for (uint64_t number = first; number < head; number += SL_SIGNS_CHUNK) {
-        uint32_t n = sl_signs_find(embedding->signs, bits, &radii, number, hits);
+        uint32_t n = sl_signs_find(embedding->signs, query, number, hits);
         for (uint32_t i = 0; i < n; i++) {
             sl_few_add(few, hits[i]);
         }
-        if (!sl_few_narrow(few, &radii)) {
+        if (!sl_few_narrow(few, query)) {
             return;
         }
     }
@@ -250,20 +249,19 @@ static void scan(const sl_embedding *embedding, const uint64_t *bits, uint64_t f
 
 /* A row counts under the key it was found by alone: what an entry older than the row leads to by
  * chance would not be there after a restart. */
-static void look_up(const sl_embedding *embedding, const sluice_sample *sample, uint64_t first,
-                    sl_few *few)
+static void look_up(const sl_embedding *embedding, const sluice_sample *sample,
+                    const sl_sign_query *query, uint64_t first, sl_few *few)
 {
-    const uint64_t *bits = sample->features.sign_bits;
     sl_sign_keys_hit hits[SL_SIGN_KEYS_HITS];
-    uint32_t n = sl_sign_keys_find(embedding->keys, bits, sample->features.sign_margins, hits);
+    uint32_t n = sl_sign_keys_find(embedding->keys, sample->features.sign_bits,
+                                   sample->features.sign_margins, hits);
     for (uint32_t i = 0; i < n; i++) {
         sl_signs_prefetch(embedding->signs, hits[i].slot);
     }
     for (uint32_t i = 0; i < n; i++) {
         sl_signs_hit hit;
         uint64_t theirs[SLUICE_SIGN_WORDS];
-        if (!sl_signs_check(embedding->signs, bits, &embedding->radii, hits[i].slot,
-                            &hit.distance)) {
+        if (!sl_signs_check(embedding->signs, query, hits[i].slot, &hit.distance)) {
             continue;
         }
         hit.number = sl_signs_number_at(embedding->signs, hits[i].slot);
@@ -334,10 +332,13 @@ bool sl_embedding_probe(const sl_embedding *embedding, const sluice_sample *samp
     few.n = 0; /* the rest of it is filled as rows come */
     sl_horizon horizon = sl_window_horizon(&embedding->window, sample->offset, sample->arrived_us);
     uint64_t first = first_visible(embedding, &horizon);
+    sl_sign_query query;
+    sl_sign_query_make(&embedding->bounds, sample->features.sign_bits,
+                       sample->features.sign_margins, &query);
     if (embedding->keys != NULL && sl_signs_head(embedding->signs) - first > FLAT_ROWS) {
-        look_up(embedding, sample, first, &few);
+        look_up(embedding, sample, &query, first, &few);
     } else {
-        scan(embedding, sample->features.sign_bits, first, &few);
+        scan(embedding, &query, first, &few);
     }
     if (few.n == 0) {
         return false;

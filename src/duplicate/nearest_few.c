@@ -42,7 +42,7 @@ void sl_few_add(sl_few *few, sl_signs_hit hit)
     }
 }
 
-bool sl_few_narrow(const sl_few *few, sl_signs_radii *radii)
+bool sl_few_narrow(const sl_few *few, sl_sign_query *query)
 {
     if (few->n < SL_FEW) {
         return true;
@@ -51,8 +51,9 @@ bool sl_few_narrow(const sl_few *few, sl_signs_radii *radii)
     if (least == 0) {
         return false;
     }
-    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
-        radii->word[k] = radii->word[k] < least ? radii->word[k] : least - 1;
+    query->most_of_all = least - 1;
+    for (uint32_t s = 0; s < SL_SIGN_STEPS; s++) { /* no more of them differ than of all */
+        query->most[s] = query->most[s] < least ? query->most[s] : least - 1;
     }
     return true;
 }

@@ -16,8 +16,8 @@ typedef struct sl_few {
  * there already changes nothing. */
 void sl_few_add(sl_few *few, sl_signs_hit hit);
 
-/* Narrows the radii to what could still be kept among newer rows; false: nothing could. */
-bool sl_few_narrow(const sl_few *few, sl_signs_radii *radii);
+/* Narrows the query to what could still be kept among newer rows; false: nothing could. */
+bool sl_few_narrow(const sl_few *few, sl_sign_query *query);
 
 void sl_few_sort(sl_few *few); /* oldest first */
 

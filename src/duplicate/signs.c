@@ -6,16 +6,16 @@
  *   place   | p | p | p | p | ...      of the row
  *                 ^ head % n_rows
  *
- * Why a scan: one word (from .90 on) is read in order, 8 bytes a row, and few rows get to the next;
+ * Why a scan: one word (from .84 on) is read in order, 8 bytes a row, and few rows get to the next;
  * up to 1e5 rows nothing that jumps through memory is faster, and it misses what the formula says.
  * Why all words lie in planes: vectors that all resemble each other (encoders with a high random
- * cosine) pass the first words often; then the next ones are read in order too. Why the radii are
- * exact tails of the binomial: one number, the share missed, decides them all. */
+ * cosine) pass the first words often; then the next ones are read in order too.
+ * Why every step of a query counts, also those that a kernel passes over: what is found must not
+ * depend on the processor, nor on where in the ring a row lies. */
 #include "signs.h"
 
 #include "duplicate/memory.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,9 +23,24 @@
 #include <immintrin.h>
 #endif
 
-#define TAIL_SHARE 3e-5
-#define TAIL_FIRST 3e-4 /* of word 0, on which the speed depends */
-#define PI         3.14159265358979323846
+#if defined(__x86_64__)
+#define LAST_FIRST_STEP 2 /* that a fast kernel begins with: four words                         */
+#define DEVIATIONS      3 /* of unrelated rows, that they do not get past it                    */
+#define BLOCK_ROWS      8192 /* that a fast kernel lists before it looks at more words             */
+#define TRIAL_ROWS      128 /* the same, until few enough of them are listed: one of TOO_MANY     */
+#define TOO_MANY        64
+#define AHEAD_ROWS      128 /* that are on their way into the nearest cache                        */
+#define LIST_ROWS       BLOCK_ROWS
+#define XOR_THEN_AND    0x28 /* (a ^ b) & c */
+#define TARGET_AVX512                                                                              \
+    __attribute__((target("avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi,popcnt"),                 \
+                   always_inline)) static inline
+#define TARGET_AVX2 __attribute__((target("avx2,popcnt"), always_inline)) static inline
+
+typedef struct sl_differ { /* bits of a row on a list that do */
+    uint16_t all, asked;
+} sl_differ;
+#endif
 
 struct sl_signs {
     uint64_t *words[SLUICE_SIGN_WORDS];
@@ -35,60 +50,31 @@ struct sl_signs {
     sl_signs_kernel *kernel;
 };
 
-/* ---- radii ----------------------------------------------------------------------------------- */
-
-/* Smallest r with P(X > r) <= share, X binomial (n, p). */
-static uint32_t tail_radius(uint32_t n, double p, double share)
-{
-    if (p <= 0) {
-        return 0;
-    }
-    double log_p = log(p), log_q = log1p(-p), tail = 0;
-    uint32_t r = n;
-    while (r > 0) {
-        double log_choose = lgamma(n + 1.0) - lgamma(r + 1.0) - lgamma(n - r + 1.0);
-        tail += exp(log_choose + r * log_p + (n - r) * log_q);
-        if (tail > share) {
-            return r;
-        }
-        r--;
-    }
-    return 0;
-}
-
-sl_signs_radii sl_signs_radii_of(double cosine)
-{
-    sl_signs_radii radii;
-    double p = acos(cosine < 1 ? cosine : 1) / PI;
-    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
-        radii.word[k] = tail_radius(64 * (k + 1), p, k == 0 ? TAIL_FIRST : TAIL_SHARE);
-    }
-    return radii;
-}
-
 /* ---- kernels --------------------------------------------------------------------------------- */
 
-/* Goes on behind the first `k` words, in which `distance` bits differ. */
-static inline bool is_near(const uint64_t *const *words, const uint64_t *bits,
-                           const sl_signs_radii *radii, uint32_t i, uint32_t k, uint32_t *distance)
+static inline bool is_near(const uint64_t *const *words, const sl_sign_query *query, uint32_t i,
+                           uint32_t *distance)
 {
-    for (; k < SLUICE_SIGN_WORDS; k++) {
-        *distance += (uint32_t)__builtin_popcountll(words[k][i] ^ bits[k]);
-        if (*distance > radii->word[k]) {
+    uint32_t asked = 0, s = 0;
+    *distance = 0;
+    for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
+        uint64_t differ = words[k][i] ^ query->bits[k];
+        *distance += (uint32_t)__builtin_popcountll(differ);
+        asked += (uint32_t)__builtin_popcountll(differ & query->asked[k]);
+        if (k + 1 == UINT32_C(1) << s && asked > query->most[s++]) {
             return false;
         }
     }
-    return true;
+    return *distance <= query->most_of_all;
 }
 
-static inline uint32_t find_plain(const uint64_t *const *words, const uint64_t *bits,
-                                  const sl_signs_radii *radii, uint32_t from, uint32_t n,
-                                  uint32_t *found, uint32_t *distance)
+static inline uint32_t find_plain(const uint64_t *const *words, const sl_sign_query *query,
+                                  uint32_t from, uint32_t n, uint32_t *found, uint32_t *distance)
 {
     uint32_t n_found = 0;
     for (uint32_t i = from; i < n; i++) {
-        uint32_t differ = 0;
-        if (is_near(words, bits, radii, i, 0, &differ)) {
+        uint32_t differ;
+        if (is_near(words, query, i, &differ)) {
             found[n_found] = i;
             distance[n_found++] = differ;
         }
@@ -96,123 +82,146 @@ static inline uint32_t find_plain(const uint64_t *const *words, const uint64_t *
     return n_found;
 }
 
-uint32_t sl_signs_kernel_ref(const uint64_t *const *words, const uint64_t *bits,
-                             const sl_signs_radii *radii, uint32_t n, uint32_t *found,
-                             uint32_t *distance)
+uint32_t sl_signs_kernel_ref(const uint64_t *const *words, const sl_sign_query *query, uint32_t n,
+                             uint32_t *found, uint32_t *distance)
 {
-    return find_plain(words, bits, radii, 0, n, found, distance);
+    return find_plain(words, query, 0, n, found, distance);
 }
 
 #if defined(__x86_64__)
-/* How many words are looked at before anything is branched upon: so many that few rows of vectors
- * that have nothing to do with each other (half of their bits differ) get further. What is found
- * is the same. */
-static uint32_t first_words(const sl_signs_radii *radii)
+/* The step that a fast kernel begins with: the first that hardly any row of vectors that have
+ * nothing to do with each other gets past (half of the bits asked differ, by a deviation of
+ * sqrt(n) / 2). At least 2^s words. */
+static uint32_t first_step(const sl_sign_query *query)
 {
-    return radii->word[0] <= 20 ? 1 : radii->word[1] <= 46 ? 2 : 4;
+    uint32_t n = 0, s = 0;
+    for (uint32_t k = 0; s < LAST_FIRST_STEP; k++) {
+        n += (uint32_t)__builtin_popcountll(query->asked[k]);
+        if (k + 1 == UINT32_C(1) << s) {
+            uint32_t most = 2 * query->most[s];
+            if (most < n && (n - most) * (n - most) >= DEVIATIONS * DEVIATIONS * n) {
+                break;
+            }
+            s++;
+        }
+    }
+    return s;
 }
 
-#define BLOCK_ROWS   8192 /* that a fast kernel lists before it looks at more words */
-#define TRIAL_ROWS   256  /* the same, until few enough of them are listed         */
-#define AHEAD_ROWS   128  /* that are on their way into the nearest cache          */
-#define LIST_AT_ONCE 3
-#define LIST_ROWS    (BLOCK_ROWS + LIST_AT_ONCE)
-#define TARGET_AVX512                                                                              \
-    __attribute__((target("avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi,popcnt"),                 \
-                   always_inline)) static inline
-#define TARGET_AVX2 __attribute__((target("avx2,popcnt"), always_inline)) static inline
-
-/* Looks at two more words of the rows of a list; those still within the radii move up. */
+/* Looks at more words of the rows of a list; those still within the step's bound move up. Written
+ * so that no branch depends on a row: which of them pass cannot be foreseen, and a wrong guess
+ * costs as much as ten rows. */
 __attribute__((target("popcnt"), always_inline)) static inline uint32_t
-narrow_list(const uint64_t *const *words, const uint64_t *bits, const sl_signs_radii *radii,
-            const uint32_t k, uint16_t *list, uint32_t *differ, uint32_t n)
+narrow_list(const uint64_t *const *words, const sl_sign_query *query, const uint32_t s,
+            uint16_t *list, sl_differ *differ, uint32_t n)
 {
-    const uint64_t *even = words[k], *odd = words[k + 1];
+    const uint32_t most = query->most[s];
     uint32_t n_near = 0;
     for (uint32_t j = 0; j < n; j++) {
-        uint32_t i = list[j], before = k == 0 ? 0 : differ[j];
-        uint32_t d = before + (uint32_t)__builtin_popcountll(even[i] ^ bits[k]);
-        uint32_t d_both = d + (uint32_t)__builtin_popcountll(odd[i] ^ bits[k + 1]);
+        uint32_t i = list[j];
+        uint32_t all = s == 0 ? 0 : differ[j].all, asked = s == 0 ? 0 : differ[j].asked;
+        for (uint32_t k = s == 0 ? 0 : UINT32_C(1) << (s - 1); k < UINT32_C(1) << s; k++) {
+            uint64_t bits = words[k][i] ^ query->bits[k];
+            all += (uint32_t)__builtin_popcountll(bits);
+            asked += (uint32_t)__builtin_popcountll(bits & query->asked[k]);
+        }
         list[n_near] = (uint16_t)i;
-        differ[n_near] = d_both;
-        n_near += (uint32_t)(d <= radii->word[k]) & (uint32_t)(d_both <= radii->word[k + 1]);
+        differ[n_near] = (sl_differ){(uint16_t)all, (uint16_t)asked};
+        n_near += asked <= most;
     }
     return n_near;
 }
 
-/* Of the rows of a list, those within all radii. Written so that no branch depends on a row: which
- * of them pass cannot be foreseen, and a wrong guess costs as much as ten rows. */
+/* Of the rows of a list, those within all bounds. */
 __attribute__((target("popcnt"))) static uint32_t
-finish_list(const uint64_t *const *words, const uint64_t *bits, const sl_signs_radii *radii,
-            uint16_t *list, uint32_t n, uint32_t base, uint32_t *found, uint32_t *distance)
+finish_list(const uint64_t *const *words, const sl_sign_query *query, uint16_t *list, uint32_t n,
+            uint32_t base, uint32_t *found, uint32_t *distance)
 {
-    uint32_t differ[LIST_ROWS];
-    const uint64_t *from_base[SLUICE_SIGN_WORDS];
+    sl_differ differ[LIST_ROWS];
+    const uint64_t *from[SLUICE_SIGN_WORDS];
     for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
-        from_base[k] = words[k] + base;
+        from[k] = words[k] + base;
     }
-    n = narrow_list(from_base, bits, radii, 0, list, differ, n);
-    for (uint32_t k = 2; k < SLUICE_SIGN_WORDS && n > 0; k += 2) {
-        n = narrow_list(from_base, bits, radii, k, list, differ, n);
-    }
+    n = narrow_list(from, query, 0, list, differ, n);
+    n = narrow_list(from, query, 1, list, differ, n);
+    n = narrow_list(from, query, 2, list, differ, n);
+    n = narrow_list(from, query, 3, list, differ, n);
+    uint32_t n_found = 0;
     for (uint32_t j = 0; j < n; j++) {
-        found[j] = base + list[j];
-        distance[j] = differ[j];
+        found[n_found] = base + list[j];
+        distance[n_found] = differ[j].all;
+        n_found += differ[j].all <= query->most_of_all;
     }
-    return n;
+    return n_found;
 }
 
-/* Which of eight rows are within the radius in the first n_first words, a constant. */
-TARGET_AVX512 __mmask8 near_lanes(const uint64_t *const *words, const __m512i *wanted,
-                                  __m512i limit, const uint32_t n_first, size_t i)
+/* Of eight rows, how many of the bits asked differ in the first n_first words, a constant. */
+TARGET_AVX512 __m512i count_lanes(const uint64_t *const *words, const __m512i *bits,
+                                  const __m512i *asked, const uint32_t n_first, size_t i)
 {
     __m512i differ = _mm512_setzero_si512();
     for (uint32_t k = 0; k < n_first; k++) {
-        __m512i word = _mm512_xor_si512(_mm512_loadu_si512(words[k] + i), wanted[k]);
+        __m512i word = _mm512_ternarylogic_epi64(bits[k], _mm512_loadu_si512(words[k] + i),
+                                                 asked[k], XOR_THEN_AND);
         word = _mm512_popcnt_epi64(word);
         differ = k == 0 ? word : _mm512_add_epi64(differ, word);
     }
-    return _mm512_cmple_epu64_mask(differ, limit);
+    return differ;
 }
 
-/* Which of 64 are. */
-TARGET_AVX512 uint64_t near_rows(const uint64_t *const *words, const __m512i *wanted, __m512i limit,
-                                 const uint32_t n_first, size_t i)
+/* Of eight times eight rows from i on. */
+TARGET_AVX512 void count_rows(const uint64_t *const *words, const __m512i *bits,
+                              const __m512i *asked, const uint32_t n_first, size_t i,
+                              __m512i *differ)
 {
-    __mmask8 near[8];
     for (uint32_t k = 0; k < 8; k++) {
-        near[k] = near_lanes(words, wanted, limit, n_first, i + 8 * k);
+        differ[k] = count_lanes(words, bits, asked, n_first, i + 8 * k);
     }
-    __mmask16 first = _mm512_kunpackb(near[1], near[0]), second = _mm512_kunpackb(near[3], near[2]);
-    __mmask16 third = _mm512_kunpackb(near[5], near[4]), last = _mm512_kunpackb(near[7], near[6]);
-    return _mm512_kunpackd(_mm512_kunpackw(last, third), _mm512_kunpackw(second, first));
+}
+
+TARGET_AVX512 __m512i least_of(const __m512i *differ)
+{
+    __m512i first = _mm512_min_epu64(differ[0], differ[1]);
+    __m512i second = _mm512_min_epu64(differ[2], differ[3]);
+    __m512i third = _mm512_min_epu64(differ[4], differ[5]);
+    __m512i last = _mm512_min_epu64(differ[6], differ[7]);
+    return _mm512_min_epu64(_mm512_min_epu64(first, second), _mm512_min_epu64(third, last));
 }
 
 /* Whole 64s of rows from `base` on, at most BLOCK_ROWS; returns how many are on the list. Of 64
- * rows mostly none to three pass: three are written, there or not. */
-TARGET_AVX512 uint32_t list_avx512(const uint64_t *const *words, const uint64_t *bits,
-                                   const sl_signs_radii *radii, const uint32_t n_first,
-                                   uint32_t base, uint32_t n, uint16_t *list)
+ * rows mostly none passes: the least of them decides, without a branch, whether they are looked at
+ * again. */
+TARGET_AVX512 uint32_t list_avx512(const uint64_t *const *words, const sl_sign_query *query,
+                                   const uint32_t s, uint32_t base, uint32_t n, uint16_t *list)
 {
-    __m512i wanted[SLUICE_SIGN_WORDS];
+    const uint32_t n_first = UINT32_C(1) << s;
+    __m512i bits[SLUICE_SIGN_WORDS], asked[SLUICE_SIGN_WORDS], differ[8];
     const uint64_t *from[SLUICE_SIGN_WORDS];
     for (uint32_t k = 0; k < n_first; k++) {
-        wanted[k] = _mm512_set1_epi64((long long)bits[k]);
+        bits[k] = _mm512_set1_epi64((long long)query->bits[k]);
+        asked[k] = _mm512_set1_epi64((long long)query->asked[k]);
         from[k] = words[k] + base;
     }
-    const __m512i limit = _mm512_set1_epi64(radii->word[n_first - 1]);
-    uint32_t n_list = 0;
+    const __m512i limit = _mm512_set1_epi64(query->most[s]);
+    uint16_t again[BLOCK_ROWS / 64 + 1];
+    uint32_t n_again = 0, n_list = 0;
     for (size_t i = 0; i < n; i += 64) {
         for (uint32_t k = 0; k < 8 && n_first == 1; k++) { /* one plane alone waits for memory */
             _mm_prefetch((const char *)(from[0] + i + 8 * k + AHEAD_ROWS), _MM_HINT_T0);
         }
-        uint64_t near = near_rows(from, wanted, limit, n_first, i);
+        count_rows(from, bits, asked, n_first, i, differ);
+        again[n_again] = (uint16_t)i;
+        n_again += _mm512_cmple_epu64_mask(least_of(differ), limit) != 0;
+    }
+    for (uint32_t j = 0; j < n_again; j++) {
+        uint64_t near = 0;
+        count_rows(from, bits, asked, n_first, again[j], differ);
+        for (uint32_t k = 0; k < 8; k++) {
+            near |= (uint64_t)_mm512_cmple_epu64_mask(differ[k], limit) << 8 * k;
+        }
         do {
-            for (uint32_t k = 0; k < LIST_AT_ONCE; k++) {
-                list[n_list] = (uint16_t)(i + _tzcnt_u64(near));
-                n_list += near != 0;
-                near = _blsr_u64(near);
-            }
+            list[n_list++] = (uint16_t)(again[j] + _tzcnt_u64(near));
+            near = _blsr_u64(near);
         } while (near != 0);
     }
     return n_list;
@@ -221,29 +230,29 @@ TARGET_AVX512 uint32_t list_avx512(const uint64_t *const *words, const uint64_t 
 /* Where more rows than expected pass (vectors that all resemble each other), the next block looks
  * at twice as many words. So the first one is short. Whatever the lengths, the same is found. */
 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi,popcnt"))) uint32_t
-sl_signs_kernel_avx512(const uint64_t *const *words, const uint64_t *bits,
-                       const sl_signs_radii *radii, uint32_t n, uint32_t *found, uint32_t *distance)
+sl_signs_kernel_avx512(const uint64_t *const *words, const sl_sign_query *query, uint32_t n,
+                       uint32_t *found, uint32_t *distance)
 {
     uint16_t list[LIST_ROWS];
-    uint32_t n_found = 0, n_first = first_words(radii), base = 0;
+    uint32_t n_found = 0, s = first_step(query), base = 0;
     bool is_trial = true;
     for (uint32_t n_block; n - base >= 64; base += n_block) {
         uint32_t n_list;
         n_block = is_trial ? TRIAL_ROWS : BLOCK_ROWS;
         n_block = n - base < n_block ? (n - base) / 64 * 64 : n_block;
-        if (n_first == 1) {
-            n_list = list_avx512(words, bits, radii, 1, base, n_block, list);
-        } else if (n_first == 2) {
-            n_list = list_avx512(words, bits, radii, 2, base, n_block, list);
+        if (s == 0) {
+            n_list = list_avx512(words, query, 0, base, n_block, list);
+        } else if (s == 1) {
+            n_list = list_avx512(words, query, 1, base, n_block, list);
         } else {
-            n_list = list_avx512(words, bits, radii, 4, base, n_block, list);
+            n_list = list_avx512(words, query, 2, base, n_block, list);
         }
-        n_found += finish_list(words, bits, radii, list, n_list, base, found + n_found,
-                               distance + n_found);
-        is_trial = n_first < 4 && n_list * 8 > n_block;
-        n_first *= is_trial ? 2 : 1;
+        n_found +=
+            finish_list(words, query, list, n_list, base, found + n_found, distance + n_found);
+        is_trial = s < LAST_FIRST_STEP && n_list * TOO_MANY > n_block;
+        s += is_trial;
     }
-    return n_found + find_plain(words, bits, radii, base, n, found + n_found, distance + n_found);
+    return n_found + find_plain(words, query, base, n, found + n_found, distance + n_found);
 }
 
 /* Bits set in each of four words: Mula's nibble table. */
@@ -257,19 +266,20 @@ TARGET_AVX2 __m256i count_bits(__m256i word)
     return _mm256_add_epi8(count, _mm256_shuffle_epi8(table, word));
 }
 
-TARGET_AVX2 uint32_t find_avx2(const uint64_t *const *words, const uint64_t *bits,
-                               const sl_signs_radii *radii, const uint32_t n_first, uint32_t n,
-                               uint32_t *found, uint32_t *distance)
+TARGET_AVX2 uint32_t find_avx2(const uint64_t *const *words, const sl_sign_query *query,
+                               const uint32_t s, uint32_t n, uint32_t *found, uint32_t *distance)
 {
-    const __m256i limit = _mm256_set1_epi64x(radii->word[n_first - 1]);
+    const __m256i limit = _mm256_set1_epi64x(query->most[s]);
     uint16_t list[LIST_ROWS];
     uint32_t n_found = 0, n_list = 0, base = 0, i = 0;
     for (; i + 4 <= n; i += 4) {
-        __m256i counts = _mm256_setzero_si256(); /* of bytes: at most 8 n_first */
-        for (uint32_t k = 0; k < n_first; k++) {
-            const __m256i wanted = _mm256_set1_epi64x((long long)bits[k]);
+        __m256i counts = _mm256_setzero_si256(); /* of bytes: at most 8 a word */
+        for (uint32_t k = 0; k < UINT32_C(1) << s; k++) {
+            const __m256i bits = _mm256_set1_epi64x((long long)query->bits[k]);
+            const __m256i asked = _mm256_set1_epi64x((long long)query->asked[k]);
             __m256i word = _mm256_loadu_si256((const __m256i *)(const void *)(words[k] + i));
-            counts = _mm256_add_epi8(counts, count_bits(_mm256_xor_si256(word, wanted)));
+            word = _mm256_and_si256(_mm256_xor_si256(word, bits), asked);
+            counts = _mm256_add_epi8(counts, count_bits(word));
         }
         __m256i differ = _mm256_sad_epu8(counts, _mm256_setzero_si256());
         __m256i far = _mm256_cmpgt_epi64(differ, limit);
@@ -278,28 +288,28 @@ TARGET_AVX2 uint32_t find_avx2(const uint64_t *const *words, const uint64_t *bit
             list[n_list++] = (uint16_t)(i - base + (uint32_t)__builtin_ctz(near));
         }
         if (i - base == BLOCK_ROWS - 4) {
-            n_found += finish_list(words, bits, radii, list, n_list, base, found + n_found,
-                                   distance + n_found);
+            n_found +=
+                finish_list(words, query, list, n_list, base, found + n_found, distance + n_found);
             base = i + 4;
             n_list = 0;
         }
     }
-    n_found +=
-        finish_list(words, bits, radii, list, n_list, base, found + n_found, distance + n_found);
-    return n_found + find_plain(words, bits, radii, i, n, found + n_found, distance + n_found);
+    n_found += finish_list(words, query, list, n_list, base, found + n_found, distance + n_found);
+    return n_found + find_plain(words, query, i, n, found + n_found, distance + n_found);
 }
 
-__attribute__((target("avx2,popcnt"))) uint32_t
-sl_signs_kernel_avx2(const uint64_t *const *words, const uint64_t *bits,
-                     const sl_signs_radii *radii, uint32_t n, uint32_t *found, uint32_t *distance)
+__attribute__((target("avx2,popcnt"))) uint32_t sl_signs_kernel_avx2(const uint64_t *const *words,
+                                                                     const sl_sign_query *query,
+                                                                     uint32_t n, uint32_t *found,
+                                                                     uint32_t *distance)
 {
-    switch (first_words(radii)) {
+    switch (first_step(query)) {
+    case 0:
+        return find_avx2(words, query, 0, n, found, distance);
     case 1:
-        return find_avx2(words, bits, radii, 1, n, found, distance);
-    case 2:
-        return find_avx2(words, bits, radii, 2, n, found, distance);
+        return find_avx2(words, query, 1, n, found, distance);
     default:
-        return find_avx2(words, bits, radii, 4, n, found, distance);
+        return find_avx2(words, query, 2, n, found, distance);
     }
 }
 #endif
@@ -410,8 +420,8 @@ void sl_signs_cut(sl_signs *signs, uint64_t head)
     signs->head = head;
 }
 
-uint32_t sl_signs_find(const sl_signs *signs, const uint64_t *bits, const sl_signs_radii *radii,
-                       uint64_t number, sl_signs_hit *hits)
+uint32_t sl_signs_find(const sl_signs *signs, const sl_sign_query *query, uint64_t number,
+                       sl_signs_hit *hits)
 {
     SLUICE_ASSERT(number <= signs->head && signs->head - number <= signs->n_rows);
     uint32_t found[SL_SIGNS_CHUNK], distance[SL_SIGNS_CHUNK];
@@ -425,7 +435,7 @@ uint32_t sl_signs_find(const sl_signs *signs, const uint64_t *bits, const sl_sig
         for (uint32_t k = 0; k < SLUICE_SIGN_WORDS; k++) {
             words[k] = signs->words[k] + slot;
         }
-        uint32_t n_found = signs->kernel(words, bits, radii, n, found, distance);
+        uint32_t n_found = signs->kernel(words, query, n, found, distance);
         for (uint32_t i = 0; i < n_found; i++) {
             hits[n_hits++] = (sl_signs_hit){number + found[i], distance[i]};
         }
@@ -435,11 +445,10 @@ uint32_t sl_signs_find(const sl_signs *signs, const uint64_t *bits, const sl_sig
     return n_hits;
 }
 
-bool sl_signs_check(const sl_signs *signs, const uint64_t *bits, const sl_signs_radii *radii,
-                    uint32_t slot, uint32_t *distance)
+bool sl_signs_check(const sl_signs *signs, const sl_sign_query *query, uint32_t slot,
+                    uint32_t *distance)
 {
-    *distance = 0;
-    return is_near((const uint64_t *const *)signs->words, bits, radii, slot, 0, distance);
+    return is_near((const uint64_t *const *)signs->words, query, slot, distance);
 }
 
 void sl_signs_prefetch(const sl_signs *signs, uint32_t slot)

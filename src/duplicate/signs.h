@@ -2,8 +2,7 @@
 #ifndef SL_SIGNS_H
 #define SL_SIGNS_H
 
-#include "status.h"
-#include "sluice/sample.h"
+#include "duplicate/sign_query.h"
 
 #include <stdbool.h>
 
@@ -11,17 +10,6 @@
 #define SL_SIGNS_CHUNK     8192 /* rows looked at in one call                                    */
 
 typedef struct sl_signs sl_signs; /* opaque; one writer */
-
-/* Most bits that may differ in the first k + 1 words, for each k. */
-typedef struct sl_signs_radii {
-    uint32_t word[SLUICE_SIGN_WORDS];
-} sl_signs_radii;
-
-/* sl_signs_radii_of - radii that a vector at this cosine passes but for a share of 3e-4 in the
- * first word and 3e-5 in each of the others.
- *
- *     the number of n bits that differ is binomial (n, acos(cosine) / pi) */
-sl_signs_radii sl_signs_radii_of(double cosine);
 
 /* One row found: its number (rows are numbered as they are appended) and its bits that differ. */
 typedef struct sl_signs_hit {
@@ -50,22 +38,22 @@ void sl_signs_cut(sl_signs *signs, uint64_t head);
 uint32_t sl_signs_slot(const sl_signs *signs, uint64_t number);
 uint64_t sl_signs_number_at(const sl_signs *signs, uint32_t slot);
 
-/* sl_signs_find - rows from `number` on, at most SL_SIGNS_CHUNK of them, that are within the radii.
+/* sl_signs_find - rows from `number` on, at most SL_SIGNS_CHUNK of them, that are within all the
+ * bounds.
  *
  * hits     Out, SL_SIGNS_CHUNK at most, oldest first.
  * Returns  how many were found. */
-uint32_t sl_signs_find(const sl_signs *signs, const uint64_t *bits, const sl_signs_radii *radii,
-                       uint64_t number, sl_signs_hit *hits);
+uint32_t sl_signs_find(const sl_signs *signs, const sl_sign_query *query, uint64_t number,
+                       sl_signs_hit *hits);
 
 /* Whether the row in a slot is. */
-bool sl_signs_check(const sl_signs *signs, const uint64_t *bits, const sl_signs_radii *radii,
-                    uint32_t slot, uint32_t *distance);
+bool sl_signs_check(const sl_signs *signs, const sl_sign_query *query, uint32_t slot,
+                    uint32_t *distance);
 void sl_signs_prefetch(const sl_signs *signs, uint32_t slot);
 
-/* A kernel: indices i < n within the radii, rising, and how many bits of each differ. */
-typedef uint32_t sl_signs_kernel(const uint64_t *const *words, const uint64_t *bits,
-                                 const sl_signs_radii *radii, uint32_t n, uint32_t *found,
-                                 uint32_t *distance);
+/* A kernel: indices i < n within all the bounds, rising, and how many bits of each differ. */
+typedef uint32_t sl_signs_kernel(const uint64_t *const *words, const sl_sign_query *query,
+                                 uint32_t n, uint32_t *found, uint32_t *distance);
 sl_signs_kernel sl_signs_kernel_ref;
 #if defined(__x86_64__)
 sl_signs_kernel sl_signs_kernel_avx2, sl_signs_kernel_avx512; /* where the processor has them */

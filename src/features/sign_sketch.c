@@ -21,6 +21,7 @@
 #define ROUNDS       3
 #define N_MIN        SLUICE_SIGN_BITS
 #define N_MAX        SLUICE_EMBEDDING_MAX
+#define MOST_AT_ONCE 8     /* registers' worth of numbers that are mixed before they are written */
 #define MARGIN_SCALE 85.0f /* steps a standard deviation: 255 is three of them */
 
 struct sl_sign_sketch {
@@ -99,20 +100,47 @@ SL_TARGET_AVX512 static inline __m512 mix_lanes(__m512 y)
     return _mm512_mask_sub_ps(_mm512_add_ps(other, y), 0xff00, other, y);
 }
 
+/* Steps `step` to radix / 2 x step at once, radix a constant: each number is read and written once.
+ */
+SL_TARGET_AVX512 __attribute__((always_inline)) static inline void
+mix_far(float *y, uint32_t n, uint32_t step, const uint32_t radix)
+{
+    __m512 part[MOST_AT_ONCE];
+    for (uint32_t i = 0; i < n; i += radix * step) {
+        for (uint32_t k = i; k < i + step; k += 16) {
+            for (uint32_t r = 0; r < radix; r++) {
+                part[r] = _mm512_load_ps(y + k + r * step);
+            }
+            for (uint32_t half = 1; half < radix; half *= 2) {
+                for (uint32_t r = 0; r < radix; r++) {
+                    if ((r & half) == 0) {
+                        __m512 low = part[r], high = part[r | half];
+                        part[r] = _mm512_add_ps(low, high);
+                        part[r | half] = _mm512_sub_ps(low, high);
+                    }
+                }
+            }
+            for (uint32_t r = 0; r < radix; r++) {
+                _mm512_store_ps(y + k + r * step, part[r]);
+            }
+        }
+    }
+}
+
 SL_TARGET_AVX512 static void round_avx512(float *y, const uint32_t *flip, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i += 16) {
         __m512i word = _mm512_xor_si512(_mm512_load_si512(y + i), _mm512_loadu_si512(flip + i));
         _mm512_store_ps(y + i, mix_lanes(_mm512_castsi512_ps(word)));
     }
-    for (uint32_t step = 16; step < n; step *= 2) {
-        for (uint32_t i = 0; i < n; i += 2 * step) {
-            for (uint32_t k = i; k < i + step; k += 16) {
-                __m512 low = _mm512_load_ps(y + k), high = _mm512_load_ps(y + k + step);
-                _mm512_store_ps(y + k, _mm512_add_ps(low, high));
-                _mm512_store_ps(y + k + step, _mm512_sub_ps(low, high));
-            }
-        }
+    uint32_t step = 16;
+    for (; MOST_AT_ONCE * step <= n; step *= MOST_AT_ONCE) {
+        mix_far(y, n, step, MOST_AT_ONCE);
+    }
+    if (4 * step == n) {
+        mix_far(y, n, step, 4);
+    } else if (2 * step == n) {
+        mix_far(y, n, step, 2);
     }
 }
 #endif

@@ -104,6 +104,7 @@ typedef struct sluice_config {
         sluice_tristate text_fold_chinese; /* Traditional to Simplified; AUTO = profile's */
         double text_containment;           /* 0 = not asked for; else (0, 1]               */
         sluice_tristate text_weights; /* what is common counts less; AUTO = the profile's        */
+        sluice_tristate text_numbers; /* tell texts apart; AUTO = the profile's                  */
         uint64_t image_memory;        /* bytes                                      */
         sluice_image_profile image_profile;
         double image_threshold;     /* 0 = the profile's; else share of equal bits (.5, 1] */

@@ -91,7 +91,7 @@ typedef struct sluice_features {
     uint64_t normal_hash[2]; /* XXH3-128 of the normalized text                                   */
     uint8_t has;             /* SLUICE_HAS_ bits                                                  */
     uint8_t profile;         /* sluice_profile that made the sketch; two profiles never compare   */
-    uint32_t n_shingles;     /* distinct or not, as counted by the sketch; information only       */
+    uint32_t n_shingles;     /* distinct or not, as counted by the sketch; tells brief texts      */
     uint8_t sketch[SLUICE_SKETCH_COORDINATES]; /* P(coordinate equal) = J + (1 - J) / 256         */
     uint8_t trace[SLUICE_TRACE_BYTES];         /* zeros: too long for one, or no sketch           */
     uint8_t image_signature[SLUICE_IMAGE_BYTES]; /* similar pictures have most bits in common     */

@@ -346,8 +346,10 @@ static void print_threshold(const explain_work *work, const found_sample *found)
     if ((sample.features.has & SLUICE_HAS_SKETCH) != 0) {
         sluice_profile profile = (sluice_profile)sample.features.profile;
         sl_text_settings settings = sl_text_settings_of(&config, profile);
+        bool brief = settings.brief > 0 && sample.features.n_shingles < SL_TEXT_BRIEF;
         printf("  judged as   %s (%c%u shingles), duplicates from %.4g on\n", names[profile],
-               settings.shingle.unit, settings.shingle.n, (double)settings.threshold);
+               settings.shingle.unit, settings.shingle.n,
+               (double)(brief ? settings.brief : settings.threshold));
     }
     sl_features_close(&features);
 }

@@ -40,11 +40,17 @@
 #define HITS_ENOUGH    2    /* to be judged: a hot band is one, any other is two */
 #define HAS_NORMAL     0x80 /* bit of a row's kind; the rest is the profile */
 
+/* What makes a duplicate: this many agreeing coordinates, or this weighted similarity. */
+typedef struct least_score {
+    uint32_t n;
+    float similarity;
+} least_score;
+
 typedef struct band_settings {
     uint32_t n_bands, band_rows;
-    uint32_t n_least; /* agreeing coordinates that make a duplicate                            */
-    float threshold;
+    least_score least[2]; /* [1]: of brief samples */
     bool needs_normal; /* threshold 1: the normalized texts are equal too                       */
+    bool numbers;      /* that alone differ make another text                                   */
 } band_settings;
 
 struct sl_text {
@@ -70,6 +76,7 @@ typedef struct text_probe {
     const sl_text *text;
     const sluice_sample *sample;
     const band_settings *banding;
+    least_score least;
     sl_horizon horizon;
     uint32_t n_seen, all, best_score; /* all: what a score is out of; 0 = not known yet */
     sl_row best;                      /* offset UINT64_MAX: none */
@@ -128,11 +135,13 @@ static band_settings banding_of(const sluice_config *config, sluice_profile name
     SLUICE_ASSERT(settings.n_bands > 0 && settings.band_rows > 0);
     SLUICE_ASSERT(settings.band_rows <= BAND_BYTES_MAX);
     SLUICE_ASSERT(settings.n_bands * settings.band_rows <= SLUICE_SKETCH_COORDINATES);
+    float brief = settings.brief > 0 ? settings.brief : settings.threshold;
     return (band_settings){.n_bands = settings.n_bands,
                            .band_rows = settings.band_rows,
-                           .n_least = sl_agreement_least(settings.threshold),
-                           .threshold = settings.threshold,
-                           .needs_normal = settings.threshold >= 1};
+                           .least = {{sl_agreement_least(settings.threshold), settings.threshold},
+                                     {sl_agreement_least(brief), brief}},
+                           .needs_normal = settings.threshold >= 1,
+                           .numbers = settings.numbers};
 }
 
 static uint32_t profile_of(const sl_row *row)
@@ -346,6 +355,7 @@ static void start(text_probe *search, const sl_text *text, const sluice_sample *
     search->text = text;
     search->sample = sample;
     search->banding = &text->bandings[sample->features.profile];
+    search->least = search->banding->least[sample->features.n_shingles < SL_TEXT_BRIEF];
     search->horizon = sl_window_horizon(&text->window, sample->offset, sample->arrived_us);
     search->n_seen = search->all = search->best_score = 0;
     search->best = (sl_row){.offset = UINT64_MAX};
@@ -360,7 +370,7 @@ static uint32_t score_of(text_probe *search, const sl_row *row)
     if (weights == NULL) {
         uint32_t n = search->text->agreement(row->payload, sketch);
         search->all = SLUICE_SKETCH_COORDINATES;
-        return n >= search->banding->n_least ? n : 0;
+        return n >= search->least.n ? n : 0;
     }
     if (search->all == 0) {
         slide(search->text, search->sample->features.profile, &search->horizon);
@@ -368,15 +378,23 @@ static uint32_t score_of(text_probe *search, const sl_row *row)
     }
     uint32_t sum = search->text->weighted_agreement(row->payload, sketch, search->weight);
     float similarity = sl_agreement_weighted_similarity(sum, search->all);
-    return similarity >= search->banding->threshold ? sum : 0;
+    return similarity >= search->least.similarity ? sum : 0;
+}
+
+/* What a score over the threshold does not see. */
+static bool is_other(const text_probe *search, const sl_row *row)
+{
+    return (search->banding->needs_normal && !same_normal(search->sample, row)) ||
+           (search->banding->numbers &&
+            sl_trace_compare(row->payload + TRACE_AT, search->sample->features.trace) ==
+                SLUICE_DIFFERS_NUMBERS);
 }
 
 static void judge(text_probe *search, const sl_row *row)
 {
     uint32_t score = score_of(search, row);
     search->text->counts->candidates++;
-    if (score == 0 || !sl_horizon_shows(&search->horizon, row) ||
-        (search->banding->needs_normal && !same_normal(search->sample, row))) {
+    if (score == 0 || !sl_horizon_shows(&search->horizon, row) || is_other(search, row)) {
         return;
     }
     search->text->counts->verified++;
@@ -478,8 +496,7 @@ bool sl_text_compare(const sl_text *text, const sluice_sample *sample, const sl_
     start(&search, text, sample);
     uint32_t score = score_of(&search, row);
     *similarity = score > 0 ? sl_agreement_weighted_similarity(score, search.all) : 0;
-    return profile_of(row) == sample->features.profile && score > 0 &&
-           (!search.banding->needs_normal || same_normal(sample, row));
+    return profile_of(row) == sample->features.profile && score > 0 && !is_other(&search, row);
 }
 
 /* Entries that the keys of a row to come will push out of full buckets although their row is still

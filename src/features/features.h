@@ -7,14 +7,19 @@
 #include "sluice/config.h"
 #include "sluice/sample.h"
 
+/* From here on a text is no longer brief. */
+#define SL_TEXT_BRIEF 32
+
 /* What decides the text features of one profile; all of it is of class `state`. */
 typedef struct sl_text_settings {
     sluice_shingle shingle;
     float threshold; /* estimated Jaccard at which two texts are duplicates, (0, 1]          */
+    float brief;     /* the same of texts of fewer than SL_TEXT_BRIEF shingles; 0: no other  */
     uint8_t n_bands; /* of band_rows coordinates each; n_bands x band_rows <= 128            */
     uint8_t band_rows;
     bool fold_chinese;
     bool weighted; /* what is common in the stream counts less (duplicate/weights)            */
+    bool numbers;  /* texts that differ in numbers alone are no duplicates (trace.h)          */
 } sl_text_settings;
 
 /* The settings of a profile (not AUTO) under a configuration's overrides. */

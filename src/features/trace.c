@@ -1,8 +1,8 @@
 /* trace.c - sixteen bytes of a text that tell in what it differs from another that is much alike.
  *
  *   units   la  octava  fecha  de  la  liga  2024 ...            length n
- *   words   sum of the hashes of what is no number               3 bytes
- *   numbers hash of the numbers in order                         1 byte, 0 = none
+ *   words   sum of the hashes of what is no number               20 bits
+ *   numbers hash of the numbers in order                         12 bits, 0 = none
  *   front   | s units | s units | ... from the first unit        12 parts of 4 bits, 0 = no such
  * part back          ... | s units | s units | from the last unit   12 parts of 4 bits
  *
@@ -21,7 +21,8 @@
 #include <string.h>
 
 #define N_PARTS         12
-#define NUMBERS_AT      3
+#define WORDS_BITS      20
+#define NUMBERS_MOST    4095u
 #define FRONT_AT        4
 #define BACK_AT         10
 #define WORDS_UNITS_MAX SL_WORD_LIST_LOOK /* in longer texts only digits make a number */
@@ -35,11 +36,15 @@ static const char number_words[] =
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
     "fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty "
     "ninety hundred thousand million first second third fourth fifth sixth seventh eighth ninth "
-    "tenth eleventh twelfth ii iii iv vi vii viii ix xi xii "
+    "tenth eleventh twelfth thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth "
+    "nineteenth twentieth ii iii iv vi vii viii ix xi xii "
     "uno dos tres cuatro cinco seis siete ocho nueve diez once doce veinte cien mil millones "
     "primer primera primero segunda segundo tercer tercera tercero cuarta cuarto quinta quinto "
     "sexta sexto s\u00e9ptima septima s\u00e9ptimo septimo octava octavo novena noveno "
     "d\u00e9cima decima d\u00e9cimo decimo und\u00e9cima undecima duod\u00e9cima duodecima "
+    "und\u00e9cimo duod\u00e9cimo decimotercera decimotercero decimocuarta decimocuarto "
+    "decimoquinta decimoquinto decimosexta decimosexto decimos\u00e9ptima decimos\u00e9ptimo "
+    "decimoctava decimoctavo decimonovena decimonoveno vig\u00e9sima vig\u00e9simo "
     "un deux trois quatre cinq sept huit neuf dix premier premi\u00e8re deuxi\u00e8me "
     "troisi\u00e8me quatri\u00e8me cinqui\u00e8me "
     "eins zwei drei vier f\u00fcnf sechs sieben acht neun zehn erste ersten zweite zweiten dritte "
@@ -121,9 +126,11 @@ static void put_words(const sl_word_list *list, const sl_units *units, uint64_t 
             numbers = mix(numbers + hash);
         }
     }
-    words = mix(words) >> 8;
-    memcpy(out, &words, NUMBERS_AT);
-    out[NUMBERS_AT] = (uint8_t)(numbers == 0 ? 0 : 1 + (numbers >> 40) % 255);
+    uint32_t both = (uint32_t)(mix(words) >> 8) & ((1u << WORDS_BITS) - 1);
+    if (numbers != 0) {
+        both |= (1 + (uint32_t)(numbers >> 40) % NUMBERS_MOST) << WORDS_BITS;
+    }
+    memcpy(out, &both, FRONT_AT);
 }
 
 void sl_trace_make(const sl_word_list *list, const sl_units *units, sl_kernel kernel,
@@ -169,8 +176,11 @@ sluice_differs sl_trace_compare(const uint8_t *a, const uint8_t *b)
     if (n_a == 0 || n_b == 0) {
         return SLUICE_DIFFERS_NONE;
     }
-    if (memcmp(a, b, NUMBERS_AT) == 0) {
-        return a[NUMBERS_AT] != b[NUMBERS_AT] ? SLUICE_DIFFERS_NUMBERS : SLUICE_DIFFERS_NONE;
+    uint32_t both_a, both_b;
+    memcpy(&both_a, a, FRONT_AT);
+    memcpy(&both_b, b, FRONT_AT);
+    if (both_a << (32 - WORDS_BITS) == both_b << (32 - WORDS_BITS)) {
+        return both_a != both_b ? SLUICE_DIFFERS_NUMBERS : SLUICE_DIFFERS_NONE;
     }
     uint32_t equal =
         count_equal(a + FRONT_AT, b + FRONT_AT) + count_equal(a + BACK_AT, b + BACK_AT);

@@ -27,7 +27,7 @@ void sl_trace_make(const sl_word_list *list, const sl_units *units, sl_kernel ke
  *          order of several languages. SLOT: the same but for one run of units no longer than a
  *          sixth of the text. NONE: neither, nothing, or it cannot be told: a text without a trace,
  *          or texts of lengths that are cut up differently. SLOT may be wrong (two differences
- *          that lie close together, or one in 15), NUMBERS hardly (1 of 2^24). */
+ *          that lie close together, or one in 15), NUMBERS hardly (1 of 2^20). */
 sluice_differs sl_trace_compare(const uint8_t *a, const uint8_t *b);
 
 #endif

@@ -344,25 +344,36 @@ static void hide(char value[SLUICE_LIMIT_STRING_BYTES])
     }
 }
 
-/* From which similarity a sample is a duplicate; under `auto` texts have one of several. */
+/* Thresholds, each once. */
+typedef struct thresholds {
+    double value[2 * SLUICE_N_PROFILES];
+    uint32_t n;
+} thresholds;
+
+static void put_threshold(sl_object *object, thresholds *shown, double threshold)
+{
+    bool is_new = threshold > 0;
+    for (uint32_t i = 0; i < shown->n; i++) {
+        is_new = is_new && shown->value[i] != threshold;
+    }
+    if (is_new) {
+        shown->value[shown->n++] = threshold;
+        sl_object_number(object, NULL, threshold);
+    }
+}
+
+/* From which similarity a sample is a duplicate; texts have one of several. */
 static void put_thresholds(sl_object *object, const sluice_config *config)
 {
     bool by_sample = config->duplicate.text_profile == SLUICE_PROFILE_AUTO;
-    double shown[SLUICE_N_PROFILES];
-    uint32_t n_shown = 0;
+    thresholds shown = {.n = 0};
     sl_object_open(object, "thresholds", '{');
     sl_object_open(object, "text", '[');
     for (int i = SLUICE_PROFILE_AUTO + 1; i < SLUICE_N_PROFILES; i++) {
         sluice_profile profile = by_sample ? (sluice_profile)i : config->duplicate.text_profile;
-        double threshold = sl_text_settings_of(config, profile).threshold;
-        bool is_new = true;
-        for (uint32_t j = 0; j < n_shown; j++) {
-            is_new = is_new && shown[j] != threshold;
-        }
-        if (is_new) {
-            shown[n_shown++] = threshold;
-            sl_object_number(object, NULL, threshold);
-        }
+        sl_text_settings settings = sl_text_settings_of(config, profile);
+        put_threshold(object, &shown, (double)settings.threshold);
+        put_threshold(object, &shown, (double)settings.brief);
     }
     sl_object_close(object, ']');
     sl_object_number(object, "image", sl_image_threshold(config));

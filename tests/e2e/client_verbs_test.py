@@ -175,12 +175,14 @@ def test_recv_follow_waits_for_more(running):
 def test_explain_shows_both_texts_of_a_duplicate(running, tmp_path):
     text = text_of(1)
     near = {"id": "near", "source": "web", "text": text + " indeed"}
-    send(running, "--producer", "p", stdin=lines_of(2) + json.dumps(near) + "\n")
+    brief = [{"id": f"brief{i}", "source": "web", "text": text_of(7)[:200] + i * " also"} for i in range(2)]
+    send(running, "--producer", "p", stdin=lines_of(2) + "".join(json.dumps(one) + "\n" for one in (near, *brief)))
     words = sluice("explain", "near", "--state", running.state).stdout
     for part in ("was dropped", "of 't1' (source 's')", "by text", "producer 'p'", "offset 2", "the kept one, offset 1",
-                 "judged as", "duplicates from"):
+                 "judged as", "duplicates from 0.65 on"):
         assert part in words, words
     assert any(line.count(text[:40]) == 2 for line in words.splitlines())
+    assert "duplicates from 0.8 on" in sluice("explain", "brief1", "--state", running.state).stdout
     record = json.loads(sluice("explain", "near", "--state", running.state, "--json").stdout)
     assert record["duplicate"]["of"] == "t1"
     recv(running, "--all", "--verdicts", tmp_path / "v.jsonl")

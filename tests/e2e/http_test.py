@@ -264,6 +264,7 @@ def test_config_names_thresholds_and_rules(one):
     config = one.json("/api/v1/config")
     assert {"when": "duplicate", "do": "drop", "reason": "duplicate"} in config["rules"]
     assert len(config["thresholds"]["text"]) > 3 and all(0 < value <= 1 for value in config["thresholds"]["text"])
+    assert {0.65, 0.8} <= {round(value, 3) for value in config["thresholds"]["text"]}  # of news, and of brief ones
     assert config["thresholds"]["image"] == 0.94
     assert one.json("/api/v1/status")["fairness"] is None
 

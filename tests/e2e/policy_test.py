@@ -81,7 +81,7 @@ policy:
   - {when: 'duplicate and duplicate.differs == "numbers"', do: keep, reason: numbers}
   - {when: duplicate, do: drop, reason: duplicate}
   - {when: duplicate.contained >= 0.8, do: flag, reason: passage}
-duplicate: {text: {threshold: 0.6, containment: 0.8}}
+duplicate: {text: {threshold: 0.6, containment: 0.8, numbers: false}}
 """
 
 
@@ -94,6 +94,9 @@ def test_what_differs_in_numbers_only_is_kept_and_replay_reads_it_back(tmp_path)
         ("week 2 again", " ".join(week + "sold in 2025 week 18 by 29 people".split())),
         ("slot", " ".join(week + "sold by many in 2024 week 17 by 31 people".split())),
         ("page", " ".join(long)), ("passage", " ".join(long[30:70])))]
+    own = verdicts(tmp_path, objects, NUMBERS.replace("numbers: false", "profile: news"))
+    assert [(v["id"], (v["duplicate"] or {"of": None})["of"]) for v in own[:4]] == [
+        ("week 1", None), ("week 2", None), ("week 2 again", "week 2"), ("slot", "week 1")]
     got = verdicts(tmp_path, objects, NUMBERS)
     assert [(v["id"], v["decision"], v["reasons"]) for v in got] == [
         ("week 1", "keep", []), ("week 2", "keep", ["numbers"]), ("week 2 again", "drop", ["duplicate"]),

@@ -4,7 +4,8 @@
  *
  * The filter's engine runs over the file. Beside it the shingle sets of all kept texts are held
  * whole, in an inverted index, so that for every sample the most similar kept text and its exact
- * Jaccard J are known. With t the threshold of the sample's profile and e two standard deviations
+ * Jaccard J are known: among those that are no other text for their numbers, where the profile goes
+ * by them. With t the threshold of the sample's profile and length, and e two standard deviations
  * of the sketch's estimate at t, e = 2 sqrt(t (1 - t) / 128):
  *
  *     J >= t + e  the sample must be dropped      recall    = dropped / must be dropped
@@ -20,6 +21,7 @@
 #include "features/fold_chinese.h"
 #include "features/normalize.h"
 #include "features/shingle.h"
+#include "features/trace.h"
 #include "features/unicode.h"
 #include "features/units.h"
 #include "sluice/engine.h"
@@ -32,7 +34,7 @@
 typedef struct set {
     uint64_t *hash; /* sorted, distinct */
     uint32_t n;
-    uint8_t profile;
+    uint8_t profile, trace[SLUICE_TRACE_BYTES];
 } set;
 
 typedef struct posting {
@@ -78,6 +80,7 @@ static set set_of(const sluice_sample *sample)
     if ((sample->features.has & SLUICE_HAS_SKETCH) == 0) {
         return made;
     }
+    memcpy(made.trace, sample->features.trace, sizeof made.trace);
     sl_text_settings settings = sl_text_settings_of(&config, (sluice_profile)made.profile);
     const sl_normal *text = &normal;
     must(sl_normalize(unicode, sample->payload, false, SL_KERNEL_REF, &normal) == SLUICE_OK,
@@ -139,8 +142,8 @@ static double jaccard(const set *a, const set *b)
     return a->profile == b->profile && all > 0 ? (double)common / all : 0.0;
 }
 
-/* The largest exact Jaccard with a kept text. */
-static double best_jaccard(const set *sample, size_t n_texts)
+/* The largest exact Jaccard with a kept text that may be its original. */
+static double best_jaccard(const set *sample, size_t n_texts, bool numbers)
 {
     double best = 0.0;
     memset(shared, 0, n_texts * sizeof *shared);
@@ -149,7 +152,10 @@ static double best_jaccard(const set *sample, size_t n_texts)
         for (uint32_t j = 0; j < list->n; j++) {
             uint32_t common = ++shared[list->text[j]];
             double value = (double)common / (sample->n + sets[list->text[j]].n - common);
-            best = value > best ? value : best;
+            bool other = value > best && numbers &&
+                         sl_trace_compare(sample->trace, sets[list->text[j]].trace) ==
+                             SLUICE_DIFFERS_NUMBERS;
+            best = value > best && !other ? value : best;
         }
     }
     return best;
@@ -166,9 +172,11 @@ static void judge(counts *all, const sluice_sample *sample)
     all->dropped_exact += dropped && !by_text;
     all->dropped_text += by_text;
     if (own->n > 0 && (!dropped || by_text)) {
-        double t = sl_text_settings_of(&config, (sluice_profile)own->profile).threshold;
+        sl_text_settings settings = sl_text_settings_of(&config, (sluice_profile)own->profile);
+        bool brief = sample->features.n_shingles < SL_TEXT_BRIEF && settings.brief > 0;
+        double t = (double)(brief ? settings.brief : settings.threshold);
         double e = 2 * sqrt(t * (1 - t) / 128);
-        double best = best_jaccard(own, n_sets);
+        double best = best_jaccard(own, n_sets, settings.numbers);
         bool must_drop = best >= t + e && t < 1, must_keep = best < t - e;
         all->must_drop += must_drop;
         all->missed += must_drop && !dropped;

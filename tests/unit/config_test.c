@@ -577,6 +577,7 @@ static void test_config_state_lines_are_sorted_and_plain(void **state)
                                             "duplicate.text.containment: auto\n"
                                             "duplicate.text.fold_chinese: auto\n"
                                             "duplicate.text.memory: 536870912\n"
+                                            "duplicate.text.numbers: auto\n"
                                             "duplicate.text.profile: auto\n"
                                             "duplicate.text.shingle: auto\n"
                                             "duplicate.text.threshold: 0.7\n"

@@ -21,16 +21,19 @@
     } while (0)
 
 /* Weak, so that these tests have their own profiles, whatever the features stage thinks best:
- * 16 bands of 8 at .8, and 32 of 4 at .5, weighted, for records. */
+ * 16 bands of 8 at .8, and 32 of 4 at .5, weighted, for records; pages like news, but .9 where they
+ * are brief, and their numbers tell them apart. */
 __attribute__((weak)) sl_text_settings sl_text_settings_of(const sluice_config *config,
                                                            sluice_profile profile)
 {
-    bool records = profile == SLUICE_PROFILE_RECORDS;
+    bool records = profile == SLUICE_PROFILE_RECORDS, pages = profile == SLUICE_PROFILE_PAGES;
     float threshold = (float)config->duplicate.text_threshold;
     return (sl_text_settings){.threshold = threshold > 0 ? threshold
                                            : records     ? 0.5f
                                                          : 0.8f,
+                              .brief = pages ? 0.9f : 0,
                               .weighted = records,
+                              .numbers = pages,
                               .n_bands = records ? 32 : 16,
                               .band_rows = records ? 4 : 8};
 }

@@ -259,8 +259,8 @@ static void test_text_says_in_what_the_match_differs(void **state)
     (void)state;
     sl_text *text = open_text(0.8);
     sluice_sample kept = make_sample(0, 1, "a", "s");
-    kept.features.trace[0] = 7; /* words */
-    kept.features.trace[3] = 1; /* numbers */
+    kept.features.trace[0] = 7;    /* words */
+    kept.features.trace[3] = 0x10; /* numbers */
     kept.features.trace[4] = kept.features.trace[10] = 1;
     insert(text, &kept);
     sluice_sample other = kept;
@@ -268,9 +268,65 @@ static void test_text_says_in_what_the_match_differs(void **state)
     sluice_match match;
     assert_true(sl_text_probe(text, &other, &match));
     assert_int_equal(match.differs, SLUICE_DIFFERS_NONE);
-    other.features.trace[3] = 2;
+    other.features.trace[3] = 0x20;
     assert_true(sl_text_probe(text, &other, &match));
     assert_int_equal(match.differs, SLUICE_DIFFERS_NUMBERS);
+    sl_text_close(&text);
+}
+
+/* A later sample that agrees with an earlier one in n coordinates, both pages of some length. */
+static sluice_sample like(sluice_sample kept, uint32_t n, uint32_t n_shingles)
+{
+    sluice_sample other = make_sample(kept.offset + 1, 77, "b", "s");
+    memcpy(other.features.sketch, kept.features.sketch, n);
+    other.features.profile = kept.features.profile;
+    other.features.n_shingles = n_shingles;
+    return other;
+}
+
+static void test_text_brief_must_be_more_alike(void **state)
+{
+    (void)state;
+    sl_text *text = open_text(0);
+    float similarity;
+    sluice_sample kept = make_sample(0, 1, "a", "s");
+    kept.features.profile = SLUICE_PROFILE_PAGES;
+    kept.features.n_shingles = SL_TEXT_BRIEF - 1; /* of the row, which does not matter */
+    insert(text, &kept);
+    sluice_sample other = like(kept, 108, SL_TEXT_BRIEF);
+    assert_int_equal(probe(text, &other, &similarity), 0);
+    other = like(kept, 108, SL_TEXT_BRIEF - 1);
+    assert_int_equal(probe(text, &other, &similarity), UINT64_MAX);
+    other = like(kept, 116, SL_TEXT_BRIEF - 1);
+    assert_int_equal(probe(text, &other, &similarity), 0);
+    sl_text_close(&text);
+}
+
+static void test_text_of_other_numbers_is_another(void **state)
+{
+    (void)state;
+    sl_text *text = open_text(0);
+    float similarity;
+    sl_row row;
+    sluice_sample kept = make_sample(0, 1, "a", "s");
+    kept.features.trace[3] = 0x10; /* numbers */
+    kept.features.trace[4] = kept.features.trace[10] = 1;
+    for (int i = 0; i < 2; i++) {
+        kept.features.profile = i == 0 ? SLUICE_PROFILE_PAGES : SLUICE_PROFILE_NEWS;
+        kept.offset = (uint64_t)i;
+        insert(text, &kept);
+        sluice_sample other = kept;
+        other.offset = 2;
+        assert_int_equal(probe(text, &other, &similarity), i);
+        other.features.trace[3] = 0x20;
+        assert_int_equal(probe(text, &other, &similarity), i == 0 ? UINT64_MAX : 1);
+        assert_true(sl_rows_at(sl_text_index(text)->rows,
+                               sl_rows_lower(sl_text_index(text)->rows, kept.offset, INT64_MIN),
+                               &row));
+        assert_int_equal(sl_text_compare(text, &other, &row, &similarity), i == 1);
+        other.features.trace[0] = 5; /* words too: it is like any other change */
+        assert_int_equal(probe(text, &other, &similarity), i);
+    }
     sl_text_close(&text);
 }
 
@@ -287,6 +343,8 @@ int main(void)
         cmocka_unit_test(test_text_hot_band_names_nobody_alone),
         cmocka_unit_test(test_text_boilerplate_weighs_little),
         cmocka_unit_test(test_text_says_in_what_the_match_differs),
+        cmocka_unit_test(test_text_brief_must_be_more_alike),
+        cmocka_unit_test(test_text_of_other_numbers_is_another),
         cmocka_unit_test(test_text_table_is_planned_for_the_profile),
         cmocka_unit_test(test_text_stale_slot_does_not_show_the_row_that_came_after),
     };

@@ -31,15 +31,15 @@ static void test_profiles_are_as_documented(void **state)
         sluice_profile profile;
         char unit;
         uint8_t n, n_bands, band_rows;
-        float threshold;
-        bool fold_chinese, weighted;
-    } rows[] = {{SLUICE_PROFILE_NEWS, 'w', 3, 16, 6, 0.78F, false, false},
-                {SLUICE_PROFILE_PROSE, 'w', 1, 32, 4, 0.35F, false, true},
-                {SLUICE_PROFILE_RECORDS, 'w', 1, 31, 4, 0.52F, false, true},
-                {SLUICE_PROFILE_CODE, 't', 3, 31, 4, 0.50F, false, true},
-                {SLUICE_PROFILE_CJK, 'w', 2, 32, 3, 0.35F, true, true},
-                {SLUICE_PROFILE_PAGES, 'w', 2, 25, 5, 0.65F, true, true},
-                {SLUICE_PROFILE_LEGAL, 'w', 3, 4, 7, 0.995F, false, false}};
+        float threshold, brief;
+        bool fold_chinese, weighted, numbers;
+    } rows[] = {{SLUICE_PROFILE_NEWS, 'w', 3, 17, 5, 0.65F, 0.80F, false, false, true},
+                {SLUICE_PROFILE_PROSE, 'w', 1, 32, 4, 0.35F, 0, false, true, false},
+                {SLUICE_PROFILE_RECORDS, 'w', 1, 31, 4, 0.52F, 0, false, true, false},
+                {SLUICE_PROFILE_CODE, 't', 3, 31, 4, 0.50F, 0, false, true, false},
+                {SLUICE_PROFILE_CJK, 'w', 2, 32, 3, 0.35F, 0, true, true, false},
+                {SLUICE_PROFILE_PAGES, 'w', 2, 25, 5, 0.65F, 0, true, true, false},
+                {SLUICE_PROFILE_LEGAL, 'w', 3, 4, 7, 0.995F, 0, false, false, false}};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         sl_text_settings settings = sl_text_settings_of(&plain_config, rows[i].profile);
         assert_int_equal(settings.shingle.unit, rows[i].unit);
@@ -47,6 +47,8 @@ static void test_profiles_are_as_documented(void **state)
         assert_int_equal(settings.n_bands, rows[i].n_bands);
         assert_int_equal(settings.band_rows, rows[i].band_rows);
         assert_true(settings.threshold == rows[i].threshold);
+        assert_true(settings.brief == rows[i].brief);
+        assert_int_equal(settings.numbers, rows[i].numbers);
         assert_int_equal(settings.fold_chinese, rows[i].fold_chinese);
         assert_int_equal(settings.weighted, rows[i].weighted);
     }
@@ -82,16 +84,20 @@ static void test_overrides_apply_to_every_profile(void **state)
     config.duplicate.text_threshold = 1;
     config.duplicate.text_fold_chinese = SLUICE_YES;
     config.duplicate.text_weights = SLUICE_NO;
+    config.duplicate.text_numbers = SLUICE_YES;
     for (int profile = SLUICE_PROFILE_AUTO + 1; profile < SLUICE_N_PROFILES; profile++) {
         sl_text_settings settings = sl_text_settings_of(&config, (sluice_profile)profile);
         assert_int_equal(settings.shingle.unit, 'c');
         assert_int_equal(settings.shingle.n, 5);
-        assert_true(settings.threshold == 1);
+        assert_true(settings.threshold == 1 && settings.brief == 0);
         assert_int_equal(settings.n_bands, 4);
         assert_int_equal(settings.band_rows, 8);
         assert_true(settings.fold_chinese);
         assert_false(settings.weighted);
+        assert_true(settings.numbers);
     }
+    config.duplicate.text_numbers = SLUICE_NO;
+    assert_false(sl_text_settings_of(&config, SLUICE_PROFILE_NEWS).numbers);
     config.duplicate.text_weights = SLUICE_YES;
     assert_true(sl_text_settings_of(&config, SLUICE_PROFILE_NEWS).weighted);
     config.duplicate.text_fold_chinese = SLUICE_NO;

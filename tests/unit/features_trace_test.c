@@ -78,6 +78,7 @@ static void test_trace_numbers_and_ordinals(void **state)
         {"The Fed enters two billion repurchase", "The Fed enters 1.5 billion repurchase"},
         {"GNU C library 32bit", "GNU C library 64bit"},
         {"iPhone case", "iPhone 14 case"},
+        {"La tabla en la decimos\xc3\xa9ptima fecha", "La tabla en la fecha 18"},
         {"\xe7\xac\xac\xe4\xb8\x89\xe7\xab\xa0", "\xe7\xac\xac\xe4\xba\x94\xe7\xab\xa0"}};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         assert_int_equal(differs(fixture, pairs[i][0], pairs[i][1]), SLUICE_DIFFERS_NUMBERS);

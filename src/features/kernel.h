@@ -6,7 +6,7 @@
  * is never visible in a feature. */
 typedef enum sl_kernel {
     SL_KERNEL_REF,
-    SL_KERNEL_AVX2,  /* where it pays: the set sketch; else the plain form */
+    SL_KERNEL_AVX2,  /* where it pays: normalize, units, set sketch; else the plain form */
     SL_KERNEL_AVX512 /* F, BW, DQ, VBMI and VBMI2: Ice Lake, Zen 4 and later */
 } sl_kernel;
 

@@ -11,6 +11,7 @@
  * (its last code point), decomposed again from the source and composed with the marks.
  * Why the counts are made here: `auto` has to choose a profile before units are cut. */
 #include "features/normalize.h"
+#include "features/ascii_avx2.h"
 #include "features/utf8.h"
 
 #include <stdlib.h>
@@ -152,25 +153,22 @@ static void fold_ascii_ref(text_cursor *cursor)
 }
 
 #if defined(__x86_64__)
+/* Which bytes of a block of ASCII are what. */
+typedef struct ascii_block {
+    uint64_t space, word, punct, digit, bracket, binder, angle, field;
+    uint64_t comma, feed, not_blank; /* not_blank: VT, FF */
+} ascii_block;
+
 /* What a block of ASCII adds to the counts. A line counts at its first byte that is not white
  * space: a carry, started behind each LF, runs through white space and stops there, or at the next
  * LF. A comma counts at the byte behind it. */
-SL_TARGET_AVX512 static void count_block(text_cursor *cursor, __m512i v, __m512i bits,
-                                         uint64_t space, uint64_t inside)
+__attribute__((always_inline)) static inline void
+count_block(text_cursor *cursor, const ascii_block *block, uint64_t inside)
 {
     sl_counts *counts = &cursor->normal->counts;
-    uint64_t word = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_WORD)) & inside;
-    uint64_t punct = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_PUNCT)) & inside;
-    uint64_t digit = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_DIGIT)) & inside;
-    uint64_t bracket = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_BRACKET));
-    uint64_t binder = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_BINDER));
-    uint64_t angle = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_ANGLE));
-    uint64_t field = _mm512_test_epi8_mask(bits, _mm512_set1_epi8((char)SL_ASCII_FIELD));
-    uint64_t comma = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(',')) & inside;
-    uint64_t feed = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\n')) & inside;
-    uint64_t not_blank =
-        _mm512_cmplt_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8('\v')), _mm512_set1_epi8(2));
-    space &= inside;
+    uint64_t word = block->word & inside, punct = block->punct & inside;
+    uint64_t digit = block->digit & inside, space = block->space & inside;
+    uint64_t comma = block->comma & inside, feed = block->feed & inside;
     uint64_t visible = inside & ~space;
     uint32_t n_digits = (uint32_t)__builtin_popcountll(digit);
     uint32_t n_words = (uint32_t)__builtin_popcountll(word);
@@ -179,12 +177,12 @@ SL_TARGET_AVX512 static void count_block(text_cursor *cursor, __m512i v, __m512i
     counts->n_class[SL_CLASS_DIGIT] += n_digits;
     counts->n_class[SL_CLASS_PUNCT] += (uint32_t)__builtin_popcountll(punct);
     counts->n_class[SL_CLASS_OTHER] += (uint32_t)__builtin_popcountll(visible & ~word & ~punct);
-    counts->blanks += (uint32_t)__builtin_popcountll(space & ~not_blank);
+    counts->blanks += (uint32_t)__builtin_popcountll(space & ~block->not_blank);
     counts->digits += n_digits;
-    counts->brackets += (uint32_t)__builtin_popcountll(bracket & inside);
-    counts->binders += (uint32_t)__builtin_popcountll(binder & inside);
-    counts->angles += (uint32_t)__builtin_popcountll(angle & inside);
-    counts->fields += (uint32_t)__builtin_popcountll(field & inside);
+    counts->brackets += (uint32_t)__builtin_popcountll(block->bracket & inside);
+    counts->binders += (uint32_t)__builtin_popcountll(block->binder & inside);
+    counts->angles += (uint32_t)__builtin_popcountll(block->angle & inside);
+    counts->fields += (uint32_t)__builtin_popcountll(block->field & inside);
     uint64_t begins = feed << 1 | cursor->line_empty;
     counts->lines += (uint32_t)__builtin_popcountll(((space & ~feed) + begins) & visible);
     cursor->line_empty = feed != 0 ? visible >> (63 - __builtin_clzll(feed)) == 0
@@ -197,6 +195,31 @@ SL_TARGET_AVX512 static void count_block(text_cursor *cursor, __m512i v, __m512i
     cursor->behind_digits = last > 0 ? digit >> (last - 1) & 3 : (digit & 1) << 1;
 }
 
+static void begin_blocks(text_cursor *cursor)
+{
+    cursor->behind_comma = after_comma(cursor->normal);
+    cursor->behind_digits =
+        (uint64_t)digit_before(cursor->normal, 1) << 1 | (uint64_t)digit_before(cursor->normal, 2);
+}
+
+SL_TARGET_AVX512 static inline ascii_block read_block_avx512(__m512i v, __m512i bits,
+                                                             uint64_t space)
+{
+    return (ascii_block){
+        .space = space,
+        .word = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_WORD)),
+        .punct = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_PUNCT)),
+        .digit = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_DIGIT)),
+        .bracket = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_BRACKET)),
+        .binder = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_BINDER)),
+        .angle = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_ANGLE)),
+        .field = _mm512_test_epi8_mask(bits, _mm512_set1_epi8((char)SL_ASCII_FIELD)),
+        .comma = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8(',')),
+        .feed = _mm512_cmpeq_epi8_mask(v, _mm512_set1_epi8('\n')),
+        .not_blank = _mm512_cmplt_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8('\v')),
+                                            _mm512_set1_epi8(2))};
+}
+
 /* The same, 64 bytes at a time: a space is dropped if the byte before it is one, and what is left
  * moves together. Stores whole vectors; the slack takes what is beyond. */
 SL_TARGET_AVX512 static void fold_ascii_avx512(text_cursor *cursor)
@@ -204,8 +227,7 @@ SL_TARGET_AVX512 static void fold_ascii_avx512(text_cursor *cursor)
     sl_normal *normal = cursor->normal;
     uint8_t *out = normal->data + normal->size;
     uint64_t spaced = after_space(normal);
-    cursor->behind_comma = after_comma(normal);
-    cursor->behind_digits = (uint64_t)digit_before(normal, 1) << 1 | digit_before(normal, 2);
+    begin_blocks(cursor);
     const __m512i ascii0 = _mm512_loadu_si512(cursor->unicode->ascii);
     const __m512i ascii1 = _mm512_loadu_si512(cursor->unicode->ascii + 64);
     while (cursor->at < cursor->end) {
@@ -221,7 +243,8 @@ SL_TARGET_AVX512 static void fold_ascii_avx512(text_cursor *cursor)
         __m512i bits = _mm512_permutex2var_epi8(ascii0, v, ascii1);
         uint64_t space = _mm512_test_epi8_mask(bits, _mm512_set1_epi8(SL_ASCII_SPACE));
         if (cursor->counting) {
-            count_block(cursor, v, bits, space, inside);
+            ascii_block block = read_block_avx512(v, bits, space);
+            count_block(cursor, &block, inside);
         }
         __mmask64 upper =
             _mm512_cmplt_epu8_mask(_mm512_sub_epi8(v, _mm512_set1_epi8('A')), _mm512_set1_epi8(26));
@@ -233,6 +256,85 @@ SL_TARGET_AVX512 static void fold_ascii_avx512(text_cursor *cursor)
         }
         _mm512_storeu_si512(out, v);
         out += __builtin_popcountll(keep);
+        spaced = space >> (n - 1) & 1;
+        cursor->at += n;
+    }
+    normal->size = (size_t)(out - normal->data);
+}
+
+SL_TARGET_AVX2 static inline ascii_block read_block_avx2(sl_bytes64 v, sl_bytes64 bits)
+{
+    return (ascii_block){.space = sl_bytes64_test(bits, SL_ASCII_SPACE),
+                         .word = sl_bytes64_test(bits, SL_ASCII_WORD),
+                         .punct = sl_bytes64_test(bits, SL_ASCII_PUNCT),
+                         .digit = sl_bytes64_test(bits, SL_ASCII_DIGIT),
+                         .bracket = sl_bytes64_test(bits, SL_ASCII_BRACKET),
+                         .binder = sl_bytes64_test(bits, SL_ASCII_BINDER),
+                         .angle = sl_bytes64_test(bits, SL_ASCII_ANGLE),
+                         .field = sl_bytes64_test(bits, SL_ASCII_FIELD),
+                         .comma = sl_bytes64_equal(v, ','),
+                         .feed = sl_bytes64_equal(v, '\n'),
+                         .not_blank = sl_bytes64_equal(v, '\v') | sl_bytes64_equal(v, '\f')};
+}
+
+/* Capitals become small, white space becomes spaces. */
+SL_TARGET_AVX2 static inline __m256i fold_half(__m256i v, __m256i bits)
+{
+    __m256i from_a = _mm256_sub_epi8(v, _mm256_set1_epi8('A'));
+    __m256i upper = _mm256_cmpeq_epi8(_mm256_min_epu8(from_a, _mm256_set1_epi8(25)), from_a);
+    __m256i space = _mm256_slli_epi16(bits, 7); /* SL_ASCII_SPACE is 1 */
+    v = _mm256_or_si256(v, _mm256_and_si256(upper, _mm256_set1_epi8(32)));
+    return _mm256_blendv_epi8(v, _mm256_set1_epi8(' '), space);
+}
+
+/* Writes the bytes of v that are to be kept, a run of them after the other; returns where they end.
+ */
+SL_TARGET_AVX2 static uint8_t *put_runs(uint8_t *out, sl_bytes64 v, uint64_t keep)
+{
+    uint8_t block[128] = {0}; /* so that a run may be read as a whole vector */
+    sl_bytes64_store(block, v);
+    while (keep != 0) {
+        unsigned begin = (unsigned)__builtin_ctzll(keep);
+        sl_bytes64_store(out, sl_bytes64_load(block + begin));
+        out += __builtin_ctzll(~(keep >> begin));
+        keep &= keep + (keep & -keep);
+    }
+    return out;
+}
+
+/* As fold_ascii_avx512, but what is left moves a run at a time. */
+SL_TARGET_AVX2 static void fold_ascii_avx2(text_cursor *cursor)
+{
+    sl_normal *normal = cursor->normal;
+    uint8_t *out = normal->data + normal->size;
+    uint64_t spaced = after_space(normal);
+    begin_blocks(cursor);
+    while (cursor->at < cursor->end && *cursor->at < 0x80) {
+        size_t left = (size_t)(cursor->end - cursor->at);
+        uint8_t rest[64] = {0};
+        if (left < 64) {
+            memcpy(rest, cursor->at, left);
+        }
+        sl_bytes64 v = sl_bytes64_load(left < 64 ? rest : cursor->at);
+        uint64_t wide = sl_bytes64_high(v);
+        size_t n = wide != 0 ? (size_t)__builtin_ctzll(wide) : left < 64 ? left : 64;
+        uint64_t inside = ~UINT64_C(0) >> (64 - n);
+        sl_bytes64 bits = sl_bytes64_look_up(v, cursor->unicode->ascii_steps);
+        uint64_t space = sl_bytes64_test(bits, SL_ASCII_SPACE);
+        if (cursor->counting) {
+            ascii_block block = read_block_avx2(v, bits);
+            count_block(cursor, &block, inside);
+        }
+        for (unsigned h = 0; h < 2; h++) {
+            v.half[h] = fold_half(v.half[h], bits.half[h]);
+        }
+        uint64_t keep = inside & ~(space & (space << 1 | spaced));
+        if (keep == inside) {
+            sl_bytes64_store(out, v);
+            out += n;
+        } else {
+            out = put_runs(out, v, keep);
+        }
         spaced = space >> (n - 1) & 1;
         cursor->at += n;
     }
@@ -374,6 +476,8 @@ sluice_status sl_normalize(const sl_unicode *unicode, sluice_span text, bool cou
 #if defined(__x86_64__)
         if (kernel == SL_KERNEL_AVX512) {
             fold_ascii_avx512(&cursor);
+        } else if (kernel == SL_KERNEL_AVX2) {
+            fold_ascii_avx2(&cursor);
         } else {
             fold_ascii_ref(&cursor);
         }

@@ -40,7 +40,8 @@ void sl_normal_fini(sl_normal *normal); /* zeros are an empty one */
  * normal   Out. Undefined but reusable on error.
  * Returns  BADSAMPLE: not UTF-8. TOOBIG: the result would pass SL_LIMIT_NORMAL_BYTES (compatibility
  *          characters may become 11 times their size). NOMEM.
- * Cost     One pass. ASCII 64 bytes at a time under AVX512, others one look-up a code point.
+ * Cost     One pass. ASCII 64 bytes at a time under AVX512 and AVX2, others one look-up a code
+ *          point.
  * Threads  Pure. */
 SLUICE_MUST_USE sluice_status sl_normalize(const sl_unicode *unicode, sluice_span text,
                                            bool counting, sl_kernel kernel, sl_normal *normal);

@@ -291,6 +291,8 @@ sluice_status sl_unicode_open(sl_unicode **out)
     }
     for (uint32_t code_point = 0; code_point < 128; code_point++) {
         unicode->ascii[code_point] = ascii_bits(code_point, class_of(code_point));
+        unicode->ascii_steps[code_point] =
+            unicode->ascii[code_point] ^ (code_point < 16 ? 0 : unicode->ascii[code_point - 16]);
     }
     *out = unicode;
     return SLUICE_OK;

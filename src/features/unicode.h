@@ -64,7 +64,8 @@ typedef struct sl_unicode {
     uint32_t entry[SL_UNICODE_ENTRIES];
     uint64_t second[SL_UNICODE_SECONDS / 64]; /* bit: composes with a starter before it */
     uint8_t brief[SL_UNICODE_PLANE];          /* the same, SL_BRIEF_ bits: fewer cache lines   */
-    uint8_t ascii[128]; /* SL_ASCII_ bits, for kernels that look 64 bytes up at once    */
+    uint8_t ascii[128];       /* SL_ASCII_ bits, for kernels that look 64 bytes up at once    */
+    uint8_t ascii_steps[128]; /* the same, each less what is 16 before: ascii_avx2.h             */
 } sl_unicode;
 
 SLUICE_MUST_USE sluice_status sl_unicode_open(sl_unicode **out); /* Gives *out; some ms, 360 KB */

@@ -14,6 +14,7 @@
  * multiplications across units.
  * Source: Unicode Standard Annex 29 for what belongs together. */
 #include "features/units.h"
+#include "features/ascii_avx2.h"
 #include "features/utf8.h"
 
 #include <stdlib.h>
@@ -273,7 +274,7 @@ typedef struct byte_block {
 
 /* Puts the characters above ASCII of the block into its masks. Cuts the block before a character
  * that is not all inside. False if one may attach to what is before it. */
-SL_TARGET_AVX512 static bool add_wide(const unit_cutter *cutter, uint64_t lead, byte_block *block)
+static bool add_wide(const unit_cutter *cutter, uint64_t lead, byte_block *block)
 {
     for (; lead != 0; lead &= lead - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(lead);
@@ -317,6 +318,54 @@ SL_TARGET_AVX512 static bool add_wide(const unit_cutter *cutter, uint64_t lead, 
     return true;
 }
 
+/* What is known of 64 bytes by looking at each alone: which are above ASCII, which of these begin a
+ * character, which of the others are what. */
+typedef struct byte_masks {
+    uint64_t wide, lead, word, punct, digit;
+} byte_masks;
+
+typedef struct fast_path {
+    uint64_t was_run, was_single; /* of the byte before the block, in bit 0 */
+    open_kind careful_left;       /* open where the careful path stopped ... */
+    uint32_t careful_until;       /* ... and where that was                   */
+} fast_path;
+
+typedef struct unit_borders {
+    uint64_t begin, end;
+    uint32_t n; /* bytes; 0: the careful path took over, and the cursor is behind it */
+} unit_borders;
+
+__attribute__((always_inline)) static inline sluice_status
+find_borders(unit_cutter *cutter, fast_path *path, const byte_masks *masks, unit_borders *out)
+{
+    uint32_t left = cutter->size - cutter->at;
+    byte_block block = {.n = left < 64 ? left : 64};
+    block.run = masks->word & ~masks->wide;
+    block.single = cutter->punct ? masks->punct & ~masks->wide : 0;
+    block.first = block.single;
+    out->n = 0;
+    if (masks->wide != 0 && !add_wide(cutter, masks->lead, &block)) {
+        open_kind open =
+            cutter->at == path->careful_until ? path->careful_left : kind_before(cutter);
+        SLUICE_TRY(cut_carefully(cutter, cutter->at + 64, &open));
+        *path = (fast_path){.was_run = open == OPEN_WORD,
+                            .was_single = open != OPEN_WORD && open != OPEN_NONE,
+                            .careful_left = open,
+                            .careful_until = cutter->at};
+        return SLUICE_OK;
+    }
+    uint64_t inside = block.n == 64 ? ~UINT64_C(0) : (UINT64_C(1) << block.n) - 1;
+    uint64_t before_run = block.run << 1 | path->was_run;
+    uint64_t before_single = block.single << 1 | path->was_single;
+    out->begin = ((block.run & ~before_run) | block.first) & inside;
+    out->end =
+        ((before_run & ~block.run) | (before_single & (block.first | ~block.single))) & inside;
+    path->was_run = block.run >> (block.n - 1) & 1;
+    path->was_single = block.single >> (block.n - 1) & 1;
+    out->n = block.n;
+    return SLUICE_OK;
+}
+
 /* Appends base + position of every bit. */
 SL_TARGET_AVX512 static inline uint32_t put_positions(uint32_t *out, uint32_t n, uint64_t bits,
                                                       uint32_t base, __m512i iota)
@@ -331,7 +380,7 @@ SL_TARGET_AVX512 static inline uint32_t put_positions(uint32_t *out, uint32_t n,
     return n + count;
 }
 
-SL_TARGET_AVX512 static sluice_status cut_fast(unit_cutter *cutter)
+SL_TARGET_AVX512 static sluice_status cut_avx512(unit_cutter *cutter)
 {
     sl_units *units = cutter->units;
     static const uint8_t numbers[64] = {
@@ -341,42 +390,71 @@ SL_TARGET_AVX512 static sluice_status cut_fast(unit_cutter *cutter)
     const __m512i iota = _mm512_loadu_si512(numbers);
     const __m512i ascii0 = _mm512_loadu_si512(cutter->unicode->ascii);
     const __m512i ascii1 = _mm512_loadu_si512(cutter->unicode->ascii + 64);
-    const __m512i single_bits = _mm512_set1_epi8(cutter->punct ? SL_ASCII_PUNCT : 0);
-    uint64_t was_run = 0, was_single = 0; /* of the byte before the block, in bit 0 */
-    open_kind careful_left = OPEN_NONE;   /* open where the careful path stopped ... */
-    uint32_t careful_until = 0;           /* ... and where that was                   */
+    fast_path path = {.careful_left = OPEN_NONE};
     while (cutter->at < cutter->size) {
         __m512i v = _mm512_loadu_si512(cutter->text + cutter->at);
-        uint64_t wide = _mm512_movepi8_mask(v);
-        uint32_t left = cutter->size - cutter->at;
         __m512i kinds = _mm512_permutex2var_epi8(ascii0, v, ascii1);
-        byte_block block = {.n = left < 64 ? left : 64};
-        block.run = _mm512_test_epi8_mask(kinds, _mm512_set1_epi8(SL_ASCII_WORD)) & ~wide;
-        block.single = _mm512_test_epi8_mask(kinds, single_bits) & ~wide;
-        block.first = block.single;
-        uint64_t lead = _mm512_cmpge_epu8_mask(v, _mm512_set1_epi8((char)0xc0));
-        if (wide != 0 && !add_wide(cutter, lead, &block)) {
-            open_kind open = cutter->at == careful_until ? careful_left : kind_before(cutter);
-            SLUICE_TRY(cut_carefully(cutter, cutter->at + 64, &open));
-            careful_left = open;
-            careful_until = cutter->at;
-            was_run = open == OPEN_WORD;
-            was_single = open != OPEN_WORD && open != OPEN_NONE;
+        byte_masks masks = {.wide = _mm512_movepi8_mask(v),
+                            .lead = _mm512_cmpge_epu8_mask(v, _mm512_set1_epi8((char)0xc0)),
+                            .word = _mm512_test_epi8_mask(kinds, _mm512_set1_epi8(SL_ASCII_WORD)),
+                            .punct = _mm512_test_epi8_mask(kinds, _mm512_set1_epi8(SL_ASCII_PUNCT)),
+                            .digit =
+                                _mm512_test_epi8_mask(kinds, _mm512_set1_epi8(SL_ASCII_DIGIT))};
+        unit_borders found;
+        SLUICE_TRY(find_borders(cutter, &path, &masks, &found));
+        if (found.n == 0) {
             continue;
         }
-        uint64_t inside = block.n == 64 ? ~UINT64_C(0) : (UINT64_C(1) << block.n) - 1;
-        uint64_t before_run = block.run << 1 | was_run;
-        uint64_t before_single = block.single << 1 | was_single;
-        uint64_t begin = ((block.run & ~before_run) | block.first) & inside;
-        uint64_t end =
-            ((before_run & ~block.run) | (before_single & (block.first | ~block.single))) & inside;
-        uint64_t digit = _mm512_test_epi8_mask(kinds, _mm512_set1_epi8(SL_ASCII_DIGIT)) & ~wide;
-        note_digits(units, units->n + units->n_begun, _pext_u64(digit, begin));
-        units->n_begun = put_positions(units->begin, units->n_begun, begin, cutter->at, iota);
-        units->n_ended = put_positions(units->end, units->n_ended, end, cutter->at, iota);
-        was_run = block.run >> (block.n - 1) & 1;
-        was_single = block.single >> (block.n - 1) & 1;
-        cutter->at += block.n;
+        note_digits(units, units->n + units->n_begun,
+                    _pext_u64(masks.digit & ~masks.wide, found.begin));
+        units->n_begun = put_positions(units->begin, units->n_begun, found.begin, cutter->at, iota);
+        units->n_ended = put_positions(units->end, units->n_ended, found.end, cutter->at, iota);
+        cutter->at += found.n;
+        if (units->n_ended >= SL_UNITS_CHUNK) {
+            SLUICE_TRY(flush(cutter));
+        }
+    }
+    return SLUICE_OK;
+}
+
+/* The same, eight at a time whether there are so many or not: few blocks have more than sixteen. */
+SL_TARGET_AVX2 static inline uint32_t list_positions(uint32_t *out, uint32_t n, uint64_t bits,
+                                                     uint32_t base)
+{
+    uint32_t count = (uint32_t)__builtin_popcountll(bits);
+    for (uint32_t done = 0; done < count; done += 8) {
+        for (uint32_t i = 0; i < 8; i++) {
+            out[n + done + i] = base + (uint32_t)_tzcnt_u64(bits);
+            bits = _blsr_u64(bits);
+        }
+    }
+    return n + count;
+}
+
+SL_TARGET_AVX2 static sluice_status cut_avx2(unit_cutter *cutter)
+{
+    sl_units *units = cutter->units;
+    fast_path path = {.careful_left = OPEN_NONE};
+    while (cutter->at < cutter->size) {
+        sl_bytes64 v = sl_bytes64_load(cutter->text + cutter->at);
+        sl_bytes64 kinds = sl_bytes64_look_up(v, cutter->unicode->ascii_steps);
+        byte_masks masks = {.wide = sl_bytes64_high(v),
+                            .lead = sl_bytes64_high(v) & sl_bytes64_test(v, 0x40),
+                            .word = sl_bytes64_test(kinds, SL_ASCII_WORD),
+                            .punct = sl_bytes64_test(kinds, SL_ASCII_PUNCT),
+                            .digit = sl_bytes64_test(kinds, SL_ASCII_DIGIT)};
+        unit_borders found;
+        SLUICE_TRY(find_borders(cutter, &path, &masks, &found));
+        if (found.n == 0) {
+            continue;
+        }
+        size_t n_units = units->n + units->n_begun;
+        if (n_units < SL_UNITS_DIGITS) { /* pext is slow before Zen 3 */
+            note_digits(units, n_units, _pext_u64(masks.digit & ~masks.wide, found.begin));
+        }
+        units->n_begun = list_positions(units->begin, units->n_begun, found.begin, cutter->at);
+        units->n_ended = list_positions(units->end, units->n_ended, found.end, cutter->at);
+        cutter->at += found.n;
         if (units->n_ended >= SL_UNITS_CHUNK) {
             SLUICE_TRY(flush(cutter));
         }
@@ -423,7 +501,9 @@ sluice_status sl_units_make(const sl_unicode *unicode, const sl_normal *normal, 
     }
 #if defined(__x86_64__)
     if (kernel == SL_KERNEL_AVX512) {
-        SLUICE_TRY(cut_fast(&cutter));
+        SLUICE_TRY(cut_avx512(&cutter));
+    } else if (kernel == SL_KERNEL_AVX2) {
+        SLUICE_TRY(cut_avx2(&cutter));
     }
 #endif
     (void)kernel;

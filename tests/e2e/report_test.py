@@ -11,7 +11,7 @@ import time
 import pytest
 from PIL import Image
 
-from harness import SLUICE
+from harness import SLUICE, Filter, Peer, Sample
 from page_test import By, browser, in_browser, overflow, photo, words  # noqa: F401 (browser is a fixture)
 
 CONFIG = """encoder: builtin
@@ -255,3 +255,30 @@ def test_on_paper_it_is_light_and_whole(stream, browser, tmp_path):
     assert browser.run("return window.inks") == ["#1b2430", "#566273"]
     assert not browser.run("return document.documentElement.classList.contains('printing')")
     assert browser.run("return Chart.getChart('histogram-self').options.scales.x.ticks.color") == "#9eabbb" and browser.faults() == []
+
+
+def test_groups_of_a_filter_killed_on_the_way_are_those_of_one_that_never_was(tmp_path):
+    """The log behind the checkpoint goes through the same door; it knows what is repeated by name alone."""
+    rows = rows_of(1600, seed=31)
+    settings = {"fairness": "{group_by: attributes.region}", "duplicate__text__memory": "8MiB", "policy": '[{when: "duplicate", do: drop, reason: duplicate}]'}
+    samples = [Sample(id=row["id"], source=row["source"], payload=row["text"].encode(), attributes={"region": row["region"]}) for row in rows]
+    found = []
+    for name, kills in (("whole", ()), ("killed", (500, 1100))):
+        (tmp_path / name).mkdir()
+        with Filter(tmp_path / name, **settings) as filter_:
+            for at in range(0, len(samples), 100):
+                if at in kills:
+                    filter_.kill()
+                    filter_.start()
+                if at == 0 or at in kills:
+                    peer = Peer(filter_.ingest)
+                    peer.hello("p")
+                peer.put_acknowledged(at, samples[at:at + 100])
+            peer.close()
+            filter_.stop()
+        done = subprocess.run([SLUICE, "report", "--state", filter_.state, "--json"], capture_output=True, text=True)
+        found.append(json.loads(done.stdout)["portfolio"]["groups"])
+        for row in found[-1]["rows"]:
+            del row["first_us"], row["last_us"]
+    assert found[0] == found[1] and sum(cell["count"] for cell in found[0]["repeats"]) > 100
+    assert all(row["duplicates"] > 0 for row in found[0]["rows"])

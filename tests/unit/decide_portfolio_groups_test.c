@@ -21,7 +21,7 @@ static sluice_portfolio *open_groups(void)
     return groups;
 }
 
-/* One sample of a stream in which every fourth is a duplicate of the one two before it. */
+/* One sample of a stream in which every fourth is a duplicate of the one 50 before it. */
 typedef struct made {
     sluice_sample sample;
     char id[32], of[32];
@@ -37,7 +37,7 @@ static void make(uint64_t offset, made *out)
 {
     float value = (float)(offset % 40) / 10;
     snprintf(out->id, sizeof out->id, "id %llu", (unsigned long long)offset);
-    snprintf(out->of, sizeof out->of, "id %llu", (unsigned long long)(offset - 2));
+    snprintf(out->of, sizeof out->of, "id %llu", (unsigned long long)(offset - 50));
     out->sample = (sluice_sample){.offset = offset,
                                   .source = sl_span_of("any"),
                                   .id = sl_span_of(out->id),
@@ -58,7 +58,7 @@ static void make(uint64_t offset, made *out)
                                                             .leverage = value / 4,
                                                             .toward = {value / 4}},
                                              .toward_name = {"near"}}};
-    if (offset % 4 == 3) {
+    if (offset % 4 == 3 && offset >= 50) {
         out->sample.verdict.decision = SLUICE_DROP;
         out->sample.match = (sluice_match){.method = SLUICE_METHOD_TEXT,
                                            .of_source = sl_span_of("any"),
@@ -94,7 +94,7 @@ static void test_group_row_is_that_of_a_source_of_the_same_name(void **state)
         make(i, &one);
         sluice_portfolio_apply_group(groups, &one.sample, sl_span_of(group_of(i)));
         one.sample.source = sl_span_of(group_of(i));
-        one.sample.match.of_source = sl_span_of(group_of(i - 2));
+        one.sample.match.of_source = sl_span_of(group_of(i + 1)); /* i - 50 */
         sluice_portfolio_apply(sources, &one.sample);
     }
     assert_int_equal(sluice_portfolio_n_sources(groups), 4);
@@ -135,8 +135,8 @@ static void test_group_of_an_unknown_representative_is_other(void **state)
     (void)state;
     sluice_portfolio *groups = open_groups();
     made before, after;
-    make(1, &before);
-    make(3, &after); /* of id 1 */
+    make(53, &before);
+    make(103, &after); /* of id 53 */
     sluice_portfolio_apply_group(groups, &after.sample, sl_span_of("south"));
     sluice_repeat cell;
     assert_int_equal(sluice_portfolio_repeats(groups, &cell, 1), 1);
@@ -149,8 +149,12 @@ static void test_group_of_an_unknown_representative_is_other(void **state)
     uint32_t north = sluice_portfolio_find(groups, sl_span_of("north"));
     assert_true(cell.i_of == north && cell.count == 2);
     assert_int_equal(sluice_portfolio_row(groups, north).kept, 0); /* noted, not counted */
+    before.sample.verdict.decision =
+        SLUICE_DROP; /* of the same name, and nothing that is repeated */
+    sluice_portfolio_apply_group(groups, &before.sample, sl_span_of("south"));
+    sluice_portfolio_apply_group(groups, &after.sample, sl_span_of("south"));
     sluice_source_row south = sluice_portfolio_row(groups, 1);
-    assert_true(south.duplicates == 3 && south.own == 0);
+    assert_true(south.duplicates == 4 && south.own == 0);
     sluice_portfolio_close(&groups);
 }
 

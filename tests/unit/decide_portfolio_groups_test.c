@@ -270,6 +270,25 @@ static void test_membership_knows_the_last_ones(void **state)
     sl_membership_close(&membership);
 }
 
+static void test_membership_of_rows_that_are_not_there_is_refused(void **state)
+{
+    (void)state;
+    sluice_bytes saved = {0};
+    sl_membership *membership, *loaded;
+    assert_int_equal(sl_membership_open(&membership), SLUICE_OK);
+    sl_membership_note(membership, sl_span_of("a"), sl_span_of("x"), 7);
+    assert_int_equal(sl_membership_save(membership, &saved), SLUICE_OK);
+    for (uint32_t n_rows = 7; n_rows <= 8; n_rows++) {
+        sl_reader reader = sl_reader_of((sluice_span){saved.data, saved.size});
+        assert_int_equal(sl_membership_open(&loaded), SLUICE_OK);
+        assert_int_equal(sl_membership_load(loaded, &reader, n_rows), n_rows == 8);
+        sl_membership_close(&loaded);
+    }
+    assert_int_equal(sl_membership_find(membership, sl_span_of("a"), sl_span_of("x")), 7);
+    sl_membership_close(&membership);
+    sl_bytes_fini(&saved);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_groups_merged_are_added),
         cmocka_unit_test(test_groups_take_no_more_than_the_stated_memory),
         cmocka_unit_test(test_membership_knows_the_last_ones),
+        cmocka_unit_test(test_membership_of_rows_that_are_not_there_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

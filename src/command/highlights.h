@@ -12,7 +12,7 @@
 #define SL_HIGHLIGHTS_LOOKED     100000  /* samples at the end of a log that are looked at */
 #define SL_HIGHLIGHTS_BACK       1000000 /* further back what they repeat is not looked for */
 
-typedef struct sl_highlights sl_highlights; /* opaque; at most 264 samples */
+typedef struct sl_highlights sl_highlights; /* opaque; at most 280 samples */
 
 /* with_records  what is shown is taken from the samples that are offered, without payloads; no log
  *               is asked. */

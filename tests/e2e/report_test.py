@@ -11,7 +11,7 @@ import time
 import pytest
 from PIL import Image
 
-from harness import SLUICE
+from harness import SLUICE, Filter, Peer, Sample
 from page_test import By, browser, in_browser, overflow, photo, words  # noqa: F401 (browser is a fixture)
 
 CONFIG = """encoder: builtin
@@ -103,7 +103,7 @@ def test_a_page_holds_what_the_log_has_within_its_bounds(stream, tmp_path):
         assert all(value(by_offset[offset]) == pytest.approx(v, rel=1e-5) for v, offset in top["samples"])
     assert {(top["by"], top["order"]) for top in data["tops"]} >= {("self", "desc"), ("toward.probe", "asc"), ("leverage", "desc")}
 
-    assert len(data["samples"]) <= 264
+    assert len(data["samples"]) <= 280
     for sample in data["samples"].values():
         assert sample["text"] is None or len(sample["text"]) <= 400
         if sample["thumbnail"]:
@@ -135,7 +135,7 @@ def test_a_bare_report_holds_names_and_numbers_and_nothing_that_was_sent(stream,
     data = report(tmp_path / "b.html", "--state", stream / "state", "--bare")
     assert "river1" in (tmp_path / "r.html").read_text() and not re.search(r"(river|copper)\d+ ", (tmp_path / "b.html").read_text())
     assert data["missing"] == "Made with --bare, without payloads" and data["tops"] == whole["tops"] and not any("text" in s for s in data["samples"].values())
-    assert data["samples"].keys() <= whole["samples"].keys() and data["portfolio"] == whole["portfolio"]
+    assert data["samples"] and data["samples"].keys() <= whole["samples"].keys() and data["portfolio"] == whole["portfolio"]
 
 
 def test_a_period_by_time_ends_with_the_newest_sample_and_has_one_before_it(tmp_path):
@@ -164,18 +164,19 @@ def test_a_period_by_time_ends_with_the_newest_sample_and_has_one_before_it(tmp_
 
 
 def test_a_period_knows_the_alerts_of_the_stream_that_hold_in_it(tmp_path):
-    """A period of 800 samples is too short to know what is usual; the stream is not."""
+    """A period of 800 samples is too short to know what is usual; the stream is not. It repeats itself for 400 samples."""
     rng = random.Random(5)
-    rows = [{"id": f"a{i}", "source": "a", "text": words(rng, "river") if i < 2600 or i % 2 else "the same again"} for i in range(3200)]
+    rows = [{"id": f"a{i}", "source": "a", "text": "the same again" if 2600 < i < 3000 and i % 2 else words(rng, "river")} for i in range(4000)]
     feed(tmp_path, tmp_path / "state", rows)
     seen = {}
-    for name, more in (("whole", []), ("end", ["--samples", "800"]), ("middle", ["--samples", "1600"])):
+    for name, more in (("whole", []), ("end", ["--samples", "700"]), ("middle", ["--samples", "1390"])):
         done = subprocess.run([SLUICE, "report", "--state", tmp_path / "state", "--json", *more], capture_output=True, text=True)
         seen[name] = json.loads(done.stdout)
-    alerts = seen["whole"]["portfolio"]["alerts"]
-    assert "duplicates" in {alert["kind"] for alert in alerts} and all(2600 < alert["offset"] for alert in alerts), alerts
-    assert seen["end"]["portfolio"]["alerts"] == alerts and seen["end"]["before"]["alerts"] == []
-    assert seen["middle"]["portfolio"]["alerts"] == alerts
+    of = lambda part: [alert for alert in part["alerts"] if alert["kind"] == "duplicates"]  # noqa: E731
+    alerts = of(seen["whole"]["portfolio"])
+    assert alerts and all(2610 < alert["offset"] < 2800 < alert["cleared"] < 3300 for alert in alerts), alerts
+    assert of(seen["end"]["portfolio"]) == [] and of(seen["end"]["before"]) == alerts  # over before it begins; and 2,600 to 3,300
+    assert of(seen["middle"]["portfolio"]) == alerts and of(seen["middle"]["before"]) == alerts[:0]
 
 
 DRAWN = """
@@ -255,3 +256,30 @@ def test_on_paper_it_is_light_and_whole(stream, browser, tmp_path):
     assert browser.run("return window.inks") == ["#1b2430", "#566273"]
     assert not browser.run("return document.documentElement.classList.contains('printing')")
     assert browser.run("return Chart.getChart('histogram-self').options.scales.x.ticks.color") == "#9eabbb" and browser.faults() == []
+
+
+def test_groups_of_a_filter_killed_on_the_way_are_those_of_one_that_never_was(tmp_path):
+    """The log behind the checkpoint goes through the same door; it knows what is repeated by name alone."""
+    rows = rows_of(1600, seed=31)
+    settings = {"fairness": "{group_by: attributes.region}", "duplicate__text__memory": "8MiB", "policy": '[{when: "duplicate", do: drop, reason: duplicate}]'}
+    samples = [Sample(id=row["id"], source=row["source"], payload=row["text"].encode(), attributes={"region": row["region"]}) for row in rows]
+    found = []
+    for name, kills in (("whole", ()), ("killed", (500, 1100))):
+        (tmp_path / name).mkdir()
+        with Filter(tmp_path / name, **settings) as filter_:
+            for at in range(0, len(samples), 100):
+                if at in kills:
+                    filter_.kill()
+                    filter_.start()
+                if at == 0 or at in kills:
+                    peer = Peer(filter_.ingest)
+                    peer.hello("p")
+                peer.put_acknowledged(at, samples[at:at + 100])
+            peer.close()
+            filter_.stop()
+        done = subprocess.run([SLUICE, "report", "--state", filter_.state, "--json"], capture_output=True, text=True)
+        found.append(json.loads(done.stdout)["portfolio"]["groups"])
+        for row in found[-1]["rows"]:
+            del row["first_us"], row["last_us"]
+    assert found[0] == found[1] and sum(cell["count"] for cell in found[0]["repeats"]) > 100
+    assert all(row["duplicates"] > 0 for row in found[0]["rows"])

@@ -21,7 +21,7 @@ static sluice_portfolio *open_groups(void)
     return groups;
 }
 
-/* One sample of a stream in which every fourth is a duplicate of the one two before it. */
+/* One sample of a stream in which every fourth is a duplicate of the one 50 before it. */
 typedef struct made {
     sluice_sample sample;
     char id[32], of[32];
@@ -37,7 +37,7 @@ static void make(uint64_t offset, made *out)
 {
     float value = (float)(offset % 40) / 10;
     snprintf(out->id, sizeof out->id, "id %llu", (unsigned long long)offset);
-    snprintf(out->of, sizeof out->of, "id %llu", (unsigned long long)(offset - 2));
+    snprintf(out->of, sizeof out->of, "id %llu", (unsigned long long)(offset - 50));
     out->sample = (sluice_sample){.offset = offset,
                                   .source = sl_span_of("any"),
                                   .id = sl_span_of(out->id),
@@ -58,7 +58,7 @@ static void make(uint64_t offset, made *out)
                                                             .leverage = value / 4,
                                                             .toward = {value / 4}},
                                              .toward_name = {"near"}}};
-    if (offset % 4 == 3) {
+    if (offset % 4 == 3 && offset >= 50) {
         out->sample.verdict.decision = SLUICE_DROP;
         out->sample.match = (sluice_match){.method = SLUICE_METHOD_TEXT,
                                            .of_source = sl_span_of("any"),
@@ -94,7 +94,7 @@ static void test_group_row_is_that_of_a_source_of_the_same_name(void **state)
         make(i, &one);
         sluice_portfolio_apply_group(groups, &one.sample, sl_span_of(group_of(i)));
         one.sample.source = sl_span_of(group_of(i));
-        one.sample.match.of_source = sl_span_of(group_of(i - 2));
+        one.sample.match.of_source = sl_span_of(group_of(i + 1)); /* i - 50 */
         sluice_portfolio_apply(sources, &one.sample);
     }
     assert_int_equal(sluice_portfolio_n_sources(groups), 4);
@@ -135,8 +135,8 @@ static void test_group_of_an_unknown_representative_is_other(void **state)
     (void)state;
     sluice_portfolio *groups = open_groups();
     made before, after;
-    make(1, &before);
-    make(3, &after); /* of id 1 */
+    make(53, &before);
+    make(103, &after); /* of id 53 */
     sluice_portfolio_apply_group(groups, &after.sample, sl_span_of("south"));
     sluice_repeat cell;
     assert_int_equal(sluice_portfolio_repeats(groups, &cell, 1), 1);
@@ -149,8 +149,12 @@ static void test_group_of_an_unknown_representative_is_other(void **state)
     uint32_t north = sluice_portfolio_find(groups, sl_span_of("north"));
     assert_true(cell.i_of == north && cell.count == 2);
     assert_int_equal(sluice_portfolio_row(groups, north).kept, 0); /* noted, not counted */
+    before.sample.verdict.decision =
+        SLUICE_DROP; /* of the same name, and nothing that is repeated */
+    sluice_portfolio_apply_group(groups, &before.sample, sl_span_of("south"));
+    sluice_portfolio_apply_group(groups, &after.sample, sl_span_of("south"));
     sluice_source_row south = sluice_portfolio_row(groups, 1);
-    assert_true(south.duplicates == 3 && south.own == 0);
+    assert_true(south.duplicates == 4 && south.own == 0);
     sluice_portfolio_close(&groups);
 }
 
@@ -266,6 +270,25 @@ static void test_membership_knows_the_last_ones(void **state)
     sl_membership_close(&membership);
 }
 
+static void test_membership_of_rows_that_are_not_there_is_refused(void **state)
+{
+    (void)state;
+    sluice_bytes saved = {0};
+    sl_membership *membership, *loaded;
+    assert_int_equal(sl_membership_open(&membership), SLUICE_OK);
+    sl_membership_note(membership, sl_span_of("a"), sl_span_of("x"), 7);
+    assert_int_equal(sl_membership_save(membership, &saved), SLUICE_OK);
+    for (uint32_t n_rows = 7; n_rows <= 8; n_rows++) {
+        sl_reader reader = sl_reader_of((sluice_span){saved.data, saved.size});
+        assert_int_equal(sl_membership_open(&loaded), SLUICE_OK);
+        assert_int_equal(sl_membership_load(loaded, &reader, n_rows), n_rows == 8);
+        sl_membership_close(&loaded);
+    }
+    assert_int_equal(sl_membership_find(membership, sl_span_of("a"), sl_span_of("x")), 7);
+    sl_membership_close(&membership);
+    sl_bytes_fini(&saved);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +298,7 @@ int main(void)
         cmocka_unit_test(test_groups_merged_are_added),
         cmocka_unit_test(test_groups_take_no_more_than_the_stated_memory),
         cmocka_unit_test(test_membership_knows_the_last_ones),
+        cmocka_unit_test(test_membership_of_rows_that_are_not_there_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -500,7 +500,7 @@ static void test_engine_budget_and_groups_go_on_after_a_checkpoint(void **state)
 {
     fixture *f = *state;
     static uint8_t decisions[2000];
-    sluice_bytes checkpoint = {0};
+    sluice_bytes checkpoint = {0}, groups[2] = {{0}, {0}};
     set_policy(f, "budget: {keep_fraction: 0.3, by: sample.bytes}\n"
                   "fairness: {group_by: sample.source, min_samples: 1}\n");
     for (int restarted = 0; restarted < 2; restarted++) {
@@ -534,7 +534,22 @@ static void test_engine_budget_and_groups_go_on_after_a_checkpoint(void **state)
         assert_int_equal(sluice_engine_n_groups(f->engine), 1);
         assert_int_equal(sluice_engine_group(f->engine, 0).received, 2000);
         assert_in_range(sluice_engine_group(f->engine, 0).dropped, 1400 - 65, 1400 + 65);
+        assert_int_equal(sluice_portfolio_save(sluice_engine_groups(f->engine), &groups[restarted]),
+                         SLUICE_OK);
     }
+    assert_int_equal(groups[0].size, groups[1].size); /* all that is known of a group */
+    assert_memory_equal(groups[0].data, groups[1].data, groups[0].size);
+    sluice_config other = f->config;
+    strcpy(other.fairness.group_by, "sample.media_type");
+    assert_int_equal(sluice_engine_change(f->engine, &other, NULL), SLUICE_OK);
+    sl_bytes_clear(&f->bytes);
+    add_texts(f, 2000, 2100); /* past the end of the block */
+    (void)run(f, 0, 0);
+    assert_string_equal(sluice_portfolio_group_by(sluice_engine_groups(f->engine)),
+                        "sample.media_type");
+    assert_int_equal(sluice_engine_group(f->engine, 0).received, 52); /* counted anew */
+    sl_bytes_fini(&groups[0]);
+    sl_bytes_fini(&groups[1]);
     sl_bytes_fini(&checkpoint);
 }
 

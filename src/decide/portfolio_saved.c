@@ -1,7 +1,7 @@
 /* portfolio_saved.c - a portfolio as bytes and back, and two of them as one.
  *
  *   | mark, version | entries | references | distributions | repeats | trend | curve | labels |
- *     alerts | restored, of each entry (not in version 1) |
+ *     alerts |
  *
  * Before version 1 there was no mark: entries of four counts, and nothing else. */
 #include "decide/portfolio.h"
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #define MARK    UINT32_MAX /* no number of entries */
-#define VERSION 2
+#define VERSION 1
 
 /* --- save --- */
 
@@ -49,7 +49,7 @@ static sluice_status save_entry(const sl_portfolio_entry *entry, uint32_t n_refe
     return SLUICE_OK;
 }
 
-sluice_status sluice_portfolio_save(const sluice_portfolio *portfolio, sluice_bytes *out)
+static sluice_status save_whole(const sluice_portfolio *portfolio, sluice_bytes *out)
 {
     SLUICE_TRY(sl_bytes_put_u32(out, MARK));
     SLUICE_TRY(sl_bytes_put_u32(out, VERSION));
@@ -68,11 +68,26 @@ sluice_status sluice_portfolio_save(const sluice_portfolio *portfolio, sluice_by
     SLUICE_TRY(sl_trend_save(portfolio->trend, portfolio->n_entries, out));
     SLUICE_TRY(sl_curve_save(&portfolio->curve, 1 + portfolio->n_references, out));
     SLUICE_TRY(sl_shortlist_save(&portfolio->shortlist, out));
-    SLUICE_TRY(sl_alerts_save(portfolio->alerts, portfolio->n_entries, out));
+    return sl_alerts_save(portfolio->alerts, portfolio->n_entries, out);
+}
+
+/* Behind the rest, and only where there are any: a portfolio without is what it always was. */
+static sluice_status save_restored(const sluice_portfolio *portfolio, sluice_bytes *out)
+{
+    uint64_t sum = 0;
     for (uint32_t i = 0; i < portfolio->n_entries; i++) {
+        sum += portfolio->entry[i].restored;
+    }
+    for (uint32_t i = 0; i < portfolio->n_entries && sum > 0; i++) {
         SLUICE_TRY(sl_bytes_put_varint(out, portfolio->entry[i].restored));
     }
     return SLUICE_OK;
+}
+
+sluice_status sluice_portfolio_save(const sluice_portfolio *portfolio, sluice_bytes *out)
+{
+    SLUICE_TRY(save_whole(portfolio, out));
+    return save_restored(portfolio, out);
 }
 
 /* --- load --- */
@@ -158,18 +173,9 @@ static bool load_references(sluice_portfolio *portfolio, sl_reader *reader)
     return !reader->bad && portfolio->n_references == n;
 }
 
-static bool load_restored(sluice_portfolio *portfolio, sl_reader *reader, uint32_t version)
-{
-    for (uint32_t i = 0; i < portfolio->n_entries && version > 1; i++) {
-        portfolio->entry[i].restored = sl_reader_varint(reader);
-    }
-    return !reader->bad;
-}
-
 static bool load_whole(sluice_portfolio *portfolio, sl_reader *reader)
 {
-    uint32_t version = sl_reader_u32(reader);
-    if (version < 1 || version > VERSION || !load_references(portfolio, reader)) {
+    if (sl_reader_u32(reader) != VERSION || !load_references(portfolio, reader)) {
         return false;
     }
     uint32_t n_entries = sl_reader_u32(reader);
@@ -185,8 +191,16 @@ static bool load_whole(sluice_portfolio *portfolio, sl_reader *reader)
            sl_trend_load(portfolio->trend, reader, n_entries) &&
            sl_curve_load(&portfolio->curve, 1 + portfolio->n_references, reader) &&
            sl_shortlist_load(&portfolio->shortlist, reader, n_entries) &&
-           sl_alerts_load(portfolio->alerts, reader, n_entries) &&
-           load_restored(portfolio, reader, version);
+           sl_alerts_load(portfolio->alerts, reader, n_entries);
+}
+
+static bool load_restored(sluice_portfolio *portfolio, sl_reader *reader)
+{
+    bool any = reader->at < reader->end;
+    for (uint32_t i = 0; i < portfolio->n_entries && any; i++) {
+        portfolio->entry[i].restored = sl_reader_varint(reader);
+    }
+    return !reader->bad;
 }
 
 /* In pieces: a portfolio has megabytes, a stack has not. */
@@ -216,6 +230,7 @@ sluice_status sluice_portfolio_load(sluice_portfolio *portfolio, sluice_span sav
     } else if (good) {
         good = n_entries <= SL_PORTFOLIO_ENTRIES && load_counts_only(loaded, &reader, n_entries);
     }
+    good = good && load_restored(loaded, &reader);
     good = good && reader.at == reader.end;
     if (good) { /* the parts change hands; what was there goes with `loaded` */
         swap((uint8_t *)portfolio, (uint8_t *)loaded, sizeof *portfolio);

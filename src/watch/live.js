@@ -161,6 +161,8 @@ function watchLive(page) {
 
     // --- changes: a dropped sample comes back, a kept one is forgotten ---
 
+    for (const word of ["yes", "no"]) { $("confirm-" + word).addEventListener("click", () => $("confirm").close(word)); }
+
     // Resolves to whether a person said yes; Escape is a no.
     function confirmed(question) {
         const dialog = $("confirm");
@@ -324,7 +326,6 @@ function watchLive(page) {
         ["top-order", "change", guarded(askTops)], ["rare-by", "change", guarded(askTops)]]) {
         $(id).addEventListener(event, act);
     }
-    for (const word of ["yes", "no"]) { $("confirm-" + word).addEventListener("click", () => $("confirm").close(word)); }
     document.addEventListener("visibilitychange", () => document.hidden ? closeTap() : openTap());
     setInterval(showTap, TAP_MS);
     openTap();

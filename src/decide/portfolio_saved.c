@@ -1,19 +1,18 @@
 /* portfolio_saved.c - a portfolio as bytes and back, and two of them as one.
  *
- *   | mark, version 3 | references | entries, distributions | repeats | trend | curve | labels |
- *     alerts | restored, of each entry (not in version 1) |
+ *   | mark, version 1 | references | entries, distributions | repeats | trend | curve | labels |
+ *     alerts | restored, of each entry, if any was |
  *   | mark, version 2, group by | references | entries, distributions | repeats | trend | curve |
- *     labels | membership | restored |                                             by group
+ *     labels | membership | restored, as above |                                    by group
  *
  * Before version 1 there was no mark: entries of four counts, and nothing else. */
 #include "decide/portfolio.h"
 
 #include <stdlib.h>
 
-#define MARK            UINT32_MAX /* no number of entries */
-#define BY_SOURCE_FIRST 1          /* versions: a change of either needs a number of its own */
-#define BY_GROUP        2
-#define BY_SOURCE       3
+#define MARK      UINT32_MAX /* no number of entries */
+#define BY_SOURCE 1          /* versions: a change of either needs a number of its own */
+#define BY_GROUP  2
 
 /* --- save --- */
 
@@ -53,7 +52,7 @@ static sluice_status save_entry(const sl_portfolio_entry *entry, uint32_t n_refe
     return SLUICE_OK;
 }
 
-sluice_status sluice_portfolio_save(const sluice_portfolio *portfolio, sluice_bytes *out)
+static sluice_status save_whole(const sluice_portfolio *portfolio, sluice_bytes *out)
 {
     SLUICE_TRY(sl_bytes_put_u32(out, MARK));
     SLUICE_TRY(sl_bytes_put_u32(out, portfolio->groups ? BY_GROUP : BY_SOURCE));
@@ -75,12 +74,27 @@ sluice_status sluice_portfolio_save(const sluice_portfolio *portfolio, sluice_by
     SLUICE_TRY(sl_trend_save(portfolio->trend, portfolio->n_entries, out));
     SLUICE_TRY(sl_curve_save(&portfolio->curve, 1 + portfolio->n_references, out));
     SLUICE_TRY(sl_shortlist_save(&portfolio->shortlist, out));
-    SLUICE_TRY(portfolio->groups ? sl_membership_save(portfolio->membership, out)
-                                 : sl_alerts_save(portfolio->alerts, portfolio->n_entries, out));
+    return portfolio->groups ? sl_membership_save(portfolio->membership, out)
+                             : sl_alerts_save(portfolio->alerts, portfolio->n_entries, out);
+}
+
+/* Behind the rest, and only where there are any: a portfolio without is what it always was. */
+static sluice_status save_restored(const sluice_portfolio *portfolio, sluice_bytes *out)
+{
+    uint64_t sum = 0;
     for (uint32_t i = 0; i < portfolio->n_entries; i++) {
+        sum += portfolio->entry[i].restored;
+    }
+    for (uint32_t i = 0; i < portfolio->n_entries && sum > 0; i++) {
         SLUICE_TRY(sl_bytes_put_varint(out, portfolio->entry[i].restored));
     }
     return SLUICE_OK;
+}
+
+sluice_status sluice_portfolio_save(const sluice_portfolio *portfolio, sluice_bytes *out)
+{
+    SLUICE_TRY(save_whole(portfolio, out));
+    return save_restored(portfolio, out);
 }
 
 /* --- load --- */
@@ -166,18 +180,10 @@ static bool load_references(sluice_portfolio *portfolio, sl_reader *reader)
     return !reader->bad && portfolio->n_references == n;
 }
 
-static bool load_restored(sluice_portfolio *portfolio, sl_reader *reader, uint32_t version)
+static bool load_kind(sluice_portfolio *portfolio, sl_reader *reader)
 {
-    for (uint32_t i = 0; i < portfolio->n_entries && version != BY_SOURCE_FIRST; i++) {
-        portfolio->entry[i].restored = sl_reader_varint(reader);
-    }
-    return !reader->bad;
-}
-
-static bool load_kind(sluice_portfolio *portfolio, sl_reader *reader, uint32_t version)
-{
-    if ((version == BY_GROUP) != portfolio->groups || version < BY_SOURCE_FIRST ||
-        version > BY_SOURCE) {
+    uint32_t version = sl_reader_u32(reader);
+    if (version != (portfolio->groups ? BY_GROUP : BY_SOURCE)) {
         return false;
     }
     if (portfolio->groups) {
@@ -192,8 +198,7 @@ static bool load_kind(sluice_portfolio *portfolio, sl_reader *reader, uint32_t v
 
 static bool load_whole(sluice_portfolio *portfolio, sl_reader *reader)
 {
-    uint32_t version = sl_reader_u32(reader);
-    if (!load_kind(portfolio, reader, version) || !load_references(portfolio, reader)) {
+    if (!load_kind(portfolio, reader) || !load_references(portfolio, reader)) {
         return false;
     }
     uint32_t n_entries = sl_reader_u32(reader);
@@ -210,8 +215,16 @@ static bool load_whole(sluice_portfolio *portfolio, sl_reader *reader)
            sl_curve_load(&portfolio->curve, 1 + portfolio->n_references, reader) &&
            sl_shortlist_load(&portfolio->shortlist, reader, n_entries) &&
            (portfolio->groups ? sl_membership_load(portfolio->membership, reader, n_entries)
-                              : sl_alerts_load(portfolio->alerts, reader, n_entries)) &&
-           load_restored(portfolio, reader, version);
+                              : sl_alerts_load(portfolio->alerts, reader, n_entries));
+}
+
+static bool load_restored(sluice_portfolio *portfolio, sl_reader *reader)
+{
+    bool any = reader->at < reader->end;
+    for (uint32_t i = 0; i < portfolio->n_entries && any; i++) {
+        portfolio->entry[i].restored = sl_reader_varint(reader);
+    }
+    return !reader->bad;
 }
 
 /* In pieces: a portfolio has megabytes, a stack has not. */
@@ -229,16 +242,6 @@ static void swap(uint8_t *a, uint8_t *b, size_t size)
     }
 }
 
-/* What neither has used is zero in both: most of it, and not worth becoming real. */
-static void swap_contents(sluice_portfolio *a, sluice_portfolio *b)
-{
-    size_t n = a->n_entries > b->n_entries ? a->n_entries : b->n_entries;
-    swap((uint8_t *)a, (uint8_t *)b, offsetof(sluice_portfolio, entry));
-    swap((uint8_t *)a->entry, (uint8_t *)b->entry, n * sizeof a->entry[0]);
-    swap((uint8_t *)a->distribution, (uint8_t *)b->distribution, n * sizeof a->distribution[0]);
-    swap((uint8_t *)&a->pool, (uint8_t *)&b->pool, sizeof *a - offsetof(sluice_portfolio, pool));
-}
-
 sluice_status sluice_portfolio_load(sluice_portfolio *portfolio, sluice_span saved)
 {
     sluice_portfolio *loaded = NULL;
@@ -253,9 +256,9 @@ sluice_status sluice_portfolio_load(sluice_portfolio *portfolio, sluice_span sav
         good = !loaded->groups && n_entries <= SL_PORTFOLIO_ENTRIES &&
                load_counts_only(loaded, &reader, n_entries);
     }
-    good = good && reader.at == reader.end;
+    good = good && load_restored(loaded, &reader) && reader.at == reader.end;
     if (good) { /* the parts change hands; what was there goes with `loaded` */
-        swap_contents(portfolio, loaded);
+        swap((uint8_t *)portfolio, (uint8_t *)loaded, sizeof *portfolio);
     }
     sluice_portfolio_close(&loaded);
     return good ? SLUICE_OK : SLUICE_E_CORRUPT;
@@ -287,7 +290,6 @@ static void merge_entry(sl_portfolio_entry *to, const sl_portfolio_entry *from,
     to->own += from->own;
     to->scored += from->scored;
     to->rare += from->rare;
-    to->restored += from->restored;
     to->cost += from->cost;
     to->self += from->self;
     if (from->first_us != 0 && (to->first_us == 0 || from->first_us < to->first_us)) {

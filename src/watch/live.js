@@ -168,6 +168,8 @@ function watchLive(page) {
 
     // --- changes: a dropped sample comes back, a kept one is forgotten ---
 
+    for (const word of ["yes", "no"]) { $("confirm-" + word).addEventListener("click", () => $("confirm").close(word)); }
+
     // Resolves to whether a person said yes; Escape is a no.
     function confirmed(question) {
         const dialog = $("confirm");
@@ -207,11 +209,11 @@ function watchLive(page) {
     const restoreButton = (id, source, offset) => asking("Restore", `Offer ${id} of ${name(source)}, dropped at offset ${number(offset)}, again as kept, to every consumer group?`,
         async () => `restored: kept at offset ${number((await change("restore", id, offset)).offset)}`);
 
-    // The button, and the command for who may not press it; that only for ids that can be typed.
+    // The button, and the command for who may not press it (a report has nobody to ask); that only for ids that can be typed.
     function restoring(sample) {
         if (sample === null || sample.record.decision !== "drop") { return null; }
         const {id, source} = sample.record;
-        const box = element("details", null, element("summary", null, "Wrongly dropped? Bring it back"), element("p", null, ...restoreButton(id, source, sample.offset)));
+        const box = element("details", null, element("summary", null, "Wrongly dropped? Bring it back"), page.answer ? null : element("p", null, ...restoreButton(id, source, sample.offset)));
         if (/^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(id) && !id.startsWith("-")) {
             const ingest = seen.config && /^ {2}ingest: "?(tcp:\/\/[\w.:\-[\]*]+|ipc:\/\/[\w./-]+)/m.exec(seen.config.yaml);
             box.append(element("p", {class: "quiet"}, "From a shell: ", element("code", null, `sluice state restore '${id.replaceAll("'", "'\\''")}' --offset ${sample.offset}` + (ingest ? ` --to ${ingest[1]}` : ""))));
@@ -239,7 +241,7 @@ function watchLive(page) {
 
     // What a kept sample has cost others, looked for when somebody wants to know.
     function lineage(sample) {
-        if (sample === null || !["keep", "flag"].includes(sample.record.decision)) { return null; }
+        if (page.answer || sample === null || !["keep", "flag"].includes(sample.record.decision)) { return null; }
         const {id} = sample.record, list = element("ul", {class: "dependents"}), said = element("p", {class: "quiet", role: "status"});
         const box = element("details", null, element("summary", null, "What was dropped in its favour"), said, list,
             element("p", null, ...asking("Forget", `Forget ${id}, kept at offset ${number(sample.offset)}? It stays with its consumers, and represents no others from now on.`,
@@ -331,7 +333,6 @@ function watchLive(page) {
         ["top-order", "change", guarded(askTops)], ["rare-by", "change", guarded(askTops)]]) {
         $(id).addEventListener(event, act);
     }
-    for (const word of ["yes", "no"]) { $("confirm-" + word).addEventListener("click", () => $("confirm").close(word)); }
     if (page.answer) {
         chooseTops();
         guarded(askPairs)();

@@ -113,6 +113,18 @@ def test_reference_sets_are_changed_with_the_right_admin_only(house):
     assert "no reference" in done.stderr
 
 
+def test_samples_are_forgotten_with_the_right_admin_only(house):
+    house.send("writer")
+    at = ["state", "forget", "a1", "--state", house.filter.state, "--from", house.filter.egress]
+    done = sluice(*at, *house.words("reader"), code=78)
+    assert 'lacks the right "admin"' in done.stderr
+    done = sluice(*at, *house.words("boss"), code=1)
+    assert "no such sample" in done.stderr
+    identity = json.loads(house.recv("reader").stdout.splitlines()[0])["id"]
+    done = sluice(*at[:2], identity, *at[3:], *house.words("boss"))
+    assert "forgotten" in done.stdout
+
+
 def test_no_key_and_wrong_server_key_say_so(house):
     for words in ([], ["--key", house.folder / "writer.key", "--server-key", house.folder / "stranger.pub"]):
         for verb, endpoint in (("send", ["--to", house.filter.ingest]), ("recv", ["--from", house.filter.egress])):

@@ -219,6 +219,12 @@ static void test_duplicate_id_is_found_wherever_its_rows_lie(void **state)
     for (uint64_t offset = 0; offset < 5000; offset++) {
         sluice_sample sample = make_sample(offset, offset, names[offset % 2], "source");
         apply(duplicate, &sample, SLUICE_KEEP);
+        if (offset % 16 == 0) { /* wherever the ring begins and ends just now */
+            uint64_t first = sl_duplicate_oldest(duplicate);
+            assert_int_equal(sl_duplicate_find_id(duplicate, sample.id, offset, out, 8), 1);
+            assert_int_equal(
+                sl_duplicate_find_id(duplicate, sl_span_of(names[first % 2]), first, out, 8), 1);
+        }
     }
     uint64_t oldest = sl_duplicate_oldest(duplicate);
     assert_true(oldest > 0 && oldest < 4990); /* it has wrapped */

@@ -14,6 +14,7 @@ speaks for all.
     share = processor time of the HTTP thread and of the watchers / processor time of the filter, both for one sample.
             What speed that time would have made if all cores are busy, and more: producer and consumer are not in
             the divisor. There is no clock of the wall in it, so that other work on the machine hardly moves it.
+    cpu_more = how much more processor time the whole filter takes for a sample: median over the pairs.
 
 Prints JSON; measure.py makes a row of it.
 """
@@ -125,6 +126,7 @@ def measure(build, folder, filters=FILTERS, n_pairs=PAIRS):
             "cpu_us": {name: row["filter"] for name, row in of.items()},
             "http_cpu_us": {name: row["http"] for name, row in of.items()}, "watchers_cpu_us": watchers_us,
             "loss": statistics.median(lost), "loss_interval": [lost[outside], lost[-1 - outside]],
+            "cpu_more": statistics.median(b["filter"] / a["filter"] - 1 for a, b in zip(plain, watched)),
             "idle": idle, "share": (of["watched"]["http"] + watchers_us) / of["plain"]["filter"],
             "tap_mb": sum(w.n_bytes for w in all_watchers) / 1e6 / sum(w.second for w in all_watchers),
             "scrape_ms": max(ms for w in all_watchers for ms in w.scrapes)}

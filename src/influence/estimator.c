@@ -354,7 +354,17 @@ static void absorb_slice(sl_estimator *estimator, uint32_t i_slice, double fade)
     add_statistics(estimator, i_slice);
 }
 
-static void fade_sums(sl_estimator *estimator, double fade)
+/* Leverage falls as more of the stream is known: against all of a short past, hardly anything would
+ * be rare. So the half-life of its values is no longer than the weight W there is of them: then
+ * W = (1 - ln 2) n after n values, about the last third of the stream, until that is half_life. */
+static double fade_of_leverage(const sl_estimator *estimator, uint32_t n, double fade)
+{
+    const uint64_t held = (uint64_t)estimator->quantile[SL_STAT_LEVERAGE]->total;
+    const bool is_young = held >= SL_BLOCK_SLOTS && held < estimator->settings->half_life;
+    return is_young ? sl_moments_fade(held, n) : fade;
+}
+
+static void fade_sums(sl_estimator *estimator, uint32_t n, double fade)
 {
     sl_moments_decay(&estimator->shape, &estimator->moments, fade);
     if (fade >= 1) {
@@ -370,7 +380,8 @@ static void fade_sums(sl_estimator *estimator, double fade)
         estimator->eig_sum[j] *= fade;
     }
     for (uint32_t i = 0; i < n_stats(estimator); i++) {
-        sl_quantile_decay(estimator->quantile[i], fade);
+        sl_quantile_decay(estimator->quantile[i],
+                          i == SL_STAT_LEVERAGE ? fade_of_leverage(estimator, n, fade) : fade);
     }
 }
 
@@ -498,7 +509,7 @@ static bool learn(sl_estimator *estimator)
         return false;
     }
     const double fade = sl_moments_fade(estimator->settings->half_life, n);
-    fade_sums(estimator, fade);
+    fade_sums(estimator, n, fade);
     count_sources(estimator, fade);
     for (uint32_t i = 0; i < SL_BLOCK_SLICES; i++) {
         absorb_slice(estimator, i, fade);

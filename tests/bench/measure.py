@@ -355,7 +355,7 @@ def measure_watched(results, build):
              f"watched       {rate['watched']:8.0f} samples/s   {cpu['watched']:.2f} us, HTTP thread {http['watched']:.4f}, "
              f"watchers {got['watchers_cpu_us']:.4f}; tap {got['tap_mb']:.2f} MB/s, slowest answer {got['scrape_ms']:.1f} ms",
              f"loss of speed {got['loss']:.2%} (95 %: {interval[0]:.2%} to {interval[1]:.2%}), by the clock of the wall",
-             f"share of the cores' time that looking on takes: {got['share']:.2%}"]
+             f"processor time of HTTP thread and watchers over the filter's: {got['share']:.2%}"]
     results.add("The path while somebody looks on", "tests/bench/run_watched.py build/release", lines,
                 f"Medians of {got['pairs']} pairs of neighbouring bursts of a second, one of a pair watched: one tap of everything, "
                 "/metrics once a second and an open page, from the same two cores. The row below is the worse of loss and share.")

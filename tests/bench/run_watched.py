@@ -11,9 +11,10 @@ speaks for all.
     loss  = 1 - median of watched / nobody over the pairs, with its 95 % interval (order statistics: no bell is assumed),
             + idle: what the HTTP thread takes while nobody looks, which both of a pair pay.
             The watchers' own work is in it, as it is on a machine that runs both.
-    share = processor time of the HTTP thread and of the watchers / time of all cores, for one sample at the speed
-            that nobody watches: what the speed must fall by at least when all cores are busy. No clock of the wall
-            is in it but that speed, so that other work on the machine hardly moves it.
+    share = processor time of the HTTP thread and of the watchers / processor time of the filter, both for one sample.
+            What speed that time would have made if all cores are busy, and more: producer and consumer are not in
+            the divisor. There is no clock of the wall in it, so that other work on the machine hardly moves it.
+    cpu_more = how much more processor time the whole filter takes for a sample: median over the pairs.
 
 Prints JSON; measure.py makes a row of it.
 """
@@ -118,15 +119,15 @@ def measure(build, folder, filters=FILTERS, n_pairs=PAIRS):
     of = {name: {key: statistics.median(row[key] for row in rows) for key in rows[0]}
           for name, rows in (("plain", plain), ("watched", watched))}
     watchers_us = sum(w.cpu_s for w in all_watchers) / len(plain) / BURST[0] * 1e6
-    whole_us = os.cpu_count() / of["plain"]["rate"] * 1e6  # of all cores, for one sample
-    idle = of["plain"]["http"] / whole_us
+    idle = of["plain"]["http"] / of["plain"]["filter"]
     lost = sorted(1 - b["rate"] / a["rate"] + idle for a, b in zip(plain, watched))
     outside = max(0, math.floor(len(lost) / 2 - math.sqrt(len(lost))))  # of the interval, at each end
     return {"pairs": len(lost), "samples_per_s": {name: row["rate"] for name, row in of.items()},
             "cpu_us": {name: row["filter"] for name, row in of.items()},
             "http_cpu_us": {name: row["http"] for name, row in of.items()}, "watchers_cpu_us": watchers_us,
             "loss": statistics.median(lost), "loss_interval": [lost[outside], lost[-1 - outside]],
-            "idle": idle, "share": (of["watched"]["http"] + watchers_us) / whole_us,
+            "cpu_more": statistics.median(b["filter"] / a["filter"] - 1 for a, b in zip(plain, watched)),
+            "idle": idle, "share": (of["watched"]["http"] + watchers_us) / of["plain"]["filter"],
             "tap_mb": sum(w.n_bytes for w in all_watchers) / 1e6 / sum(w.second for w in all_watchers),
             "scrape_ms": max(ms for w in all_watchers for ms in w.scrapes)}
 

@@ -87,18 +87,29 @@ def sources_of(name, texts):
 
 # ---- streams
 
-def scores(views, sources):
-    """`source_shift` and `leverage` of each sample, NaN where there is none or it is not live."""
+YOUNG = ("--set", "influence.expert.warmup=512", "--set", "influence.expert.refresh_lag=1")
+
+
+def scores(views, sources, settings=YOUNG):
+    """`source_shift`, `leverage` and its percentile of each sample, NaN where there is none or it is not live."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         numpy.save(folder / "views.npy", views.astype(numpy.float32))
         (folder / "in.jsonl").write_text("".join(json.dumps({"id": f"s{i}", "source": s, "text": f"sample {i}"}) + "\n"
                                                  for i, s in enumerate(sources)))
-        subprocess.run([SLUICE, "filter", "--set", "duplicate.enabled=false", "--set", "influence.expert.warmup=512",
-                        "--set", "influence.expert.refresh_lag=1", "--views", folder / "views.npy", "--verdicts", folder / "v",
-                        "-o", os.devnull, folder / "in.jsonl"], check=True, stderr=subprocess.DEVNULL)
+        subprocess.run([SLUICE, "filter", "--set", "duplicate.enabled=false", *settings, "--views", folder / "views.npy",
+                        "--verdicts", folder / "v", "-o", os.devnull, folder / "in.jsonl"], check=True, stderr=subprocess.DEVNULL)
         records = [json.loads(line)["influence"] for line in (folder / "v").read_text().splitlines()]
-    return {key: numpy.array([r[key] if r[key] is not None and r["state"] == "live" else numpy.nan for r in records], float) for key in ("source_shift", "leverage")}
+    records = [r | {"percentile": r["percentile"]["leverage"]} for r in records]
+    return {key: numpy.array([r[key] if r[key] is not None and r["state"] == "live" else numpy.nan for r in records], float)
+            for key in ("source_shift", "leverage", "percentile")}
+
+
+def share_rare(views):
+    """With the defaults, of the first 2,048 samples that have a percentile, and of all: the share that is flagged as rare."""
+    percentile = scores(views, ["s"] * len(views), ())["percentile"]
+    flagged = percentile[~numpy.isnan(percentile)] >= 0.99
+    return flagged[:2048].mean(), flagged.mean()
 
 
 def planted_stream(background, planted, seed):

@@ -44,6 +44,17 @@ def test_isolated_samples_and_foreign_domains_are_found_by_leverage(table):
 
 
 @needs_data
+@pytest.mark.parametrize("name, in_order, least", [("words", False, 0.007), ("headlines", False, 0.007), ("headlines", True, 0.005)])
+def test_about_one_in_a_hundred_is_flagged_rare_early_and_late(name, in_order, least):
+    """Leverage falls as more of the stream is known; the headlines drift besides."""
+    views = rare.words(0) if name == "words" else rare.noisy(rare.pack("minilm384-headlines-en-hourly-a")[:12000], 0)
+    orders = [range(len(views))] if in_order else [rare.numpy.random.default_rng(seed).permutation(len(views)) for seed in range(3)]
+    early, whole = rare.numpy.mean([rare.share_rare(views[order]) for order in orders], 0)
+    print(f"{name}{' in their order' * in_order}: {early:.2%} of the first 2,048, {whole:.2%} of all")
+    assert early >= 0.004 and least <= whole <= 0.015
+
+
+@needs_data
 def test_sources_drawn_at_random_raise_hardly_an_alarm(table):
     for case, row in table.items():
         if case.startswith("group/"):

@@ -21,16 +21,14 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#endif
 
-#if defined(__x86_64__)
-#define LAST_FIRST_STEP 2 /* that a fast kernel begins with: four words                         */
-#define ALL_STEP        3 /* looks at all bits of all words, asked or not                        */
-#define DEVIATIONS      3 /* of unrelated rows, that they do not get past it                    */
-#define BLOCK_ROWS      8192 /* that a fast kernel lists before it looks at more words             */
-#define TRIAL_ROWS      128 /* the same, until few enough of them are listed: one of TOO_MANY     */
+#define LAST_FIRST_STEP 2    /* that a fast kernel begins with: four words                        */
+#define ALL_STEP        3    /* looks at all bits of all words, asked or not                      */
+#define DEVIATIONS      3    /* of unrelated rows, that they do not get past it                   */
+#define BLOCK_ROWS      8192 /* that a fast kernel lists before it looks at more words            */
+#define TRIAL_ROWS      128  /* the same, until few enough of them are listed: one of TOO_MANY    */
 #define TOO_MANY        64
-#define AHEAD_ROWS      128 /* that are on their way into the nearest cache                        */
+#define AHEAD_ROWS      128 /* that are on their way into the nearest cache                       */
 #define LIST_ROWS       BLOCK_ROWS
 #define XOR_THEN_AND    0x28 /* (a ^ b) & c */
 #define TARGET_AVX512                                                                              \

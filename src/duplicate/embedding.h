@@ -17,8 +17,8 @@ uint64_t sl_embedding_rows_of(const sluice_config *config, uint32_t dim, uint32_
 bool sl_embedding_has_keys(const sluice_config *config);
 
 /* Highest cosine at or above the threshold among the same encoder's vectors, then smallest offset.
- * False: nothing found, `match` is untouched. Of more than SL_FEW rows within the radii of the sign
- * bits the nearest by bits are compared. */
+ * False: nothing found, `match` is untouched. Of more than SL_FEW rows within the bounds of the
+ * sign bits the nearest by bits are compared. */
 bool sl_embedding_probe(const sl_embedding *embedding, const sluice_sample *sample,
                         sluice_match *match);
 void sl_embedding_insert(sl_embedding *embedding, const sluice_sample *sample); /* if it has one */

@@ -19,13 +19,12 @@ typedef struct sl_sign_bounds {
 /* sl_sign_bounds_of - bounds that a vector at this cosine keeps but for a share of 3e-4 in the
  * first step and 3e-5 in each of the others.
  *
- *     P(a bit of margin m differs) = Q(m c / sqrt(1 - c^2))      Q: upper tail of the normal, c:
- * cosine p = its mean over m >= SL_SIGN_MARGIN_MIN, m normal         P(it differs, were all asked)
- * = acos(c) / pi number of n asked bits that differ: binomial (n, p)
+ *     P(a bit of margin m differs) = Q(m c / sqrt(1 - c^2))       c: cosine, Q: tail of the normal
+ *     p = its mean over m >= SL_SIGN_MARGIN_MIN, m normal         were all asked: acos(c) / pi
+ *     how many of n asked bits differ is binomial (n, p)
  *
- * Why not all bits: two of three flips are of the third that lies next to the plane, which says
- * hardly anything of other vectors. Without them a tenth as many of those pass, at the same loss.
- */
+ * Why not all bits: at .90 four of five that differ are of the third next to the planes, which says
+ * hardly anything of other vectors. Without it a ninth as many of those pass, at the same loss. */
 void sl_sign_bounds_of(double cosine, sl_sign_bounds *out);
 
 /* What a row must be like. Distances of the bits asked are counted over the words of a step. */

@@ -21,15 +21,14 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-#endif
 
-#if defined(__x86_64__)
-#define LAST_FIRST_STEP 2 /* that a fast kernel begins with: four words                         */
-#define DEVIATIONS      3 /* of unrelated rows, that they do not get past it                    */
-#define BLOCK_ROWS      8192 /* that a fast kernel lists before it looks at more words             */
-#define TRIAL_ROWS      128 /* the same, until few enough of them are listed: one of TOO_MANY     */
+#define LAST_FIRST_STEP 2    /* that a fast kernel begins with: four words                        */
+#define ALL_STEP        3    /* looks at all bits of all words, asked or not                      */
+#define DEVIATIONS      3    /* of unrelated rows, that they do not get past it                   */
+#define BLOCK_ROWS      8192 /* that a fast kernel lists before it looks at more words            */
+#define TRIAL_ROWS      128  /* the same, until few enough of them are listed: one of TOO_MANY    */
 #define TOO_MANY        64
-#define AHEAD_ROWS      128 /* that are on their way into the nearest cache                        */
+#define AHEAD_ROWS      128 /* that are on their way into the nearest cache                       */
 #define LIST_ROWS       BLOCK_ROWS
 #define XOR_THEN_AND    0x28 /* (a ^ b) & c */
 #define TARGET_AVX512                                                                              \
@@ -199,10 +198,10 @@ TARGET_AVX512 uint32_t list_avx512(const uint64_t *const *words, const sl_sign_q
     const uint64_t *from[SLUICE_SIGN_WORDS];
     for (uint32_t k = 0; k < n_first; k++) {
         bits[k] = _mm512_set1_epi64((long long)query->bits[k]);
-        asked[k] = _mm512_set1_epi64((long long)query->asked[k]);
+        asked[k] = _mm512_set1_epi64(s == ALL_STEP ? -1 : (long long)query->asked[k]);
         from[k] = words[k] + base;
     }
-    const __m512i limit = _mm512_set1_epi64(query->most[s]);
+    const __m512i limit = _mm512_set1_epi64(s == ALL_STEP ? query->most_of_all : query->most[s]);
     uint16_t again[BLOCK_ROWS / 64 + 1];
     uint32_t n_again = 0, n_list = 0;
     for (size_t i = 0; i < n; i += 64) {
@@ -228,13 +227,15 @@ TARGET_AVX512 uint32_t list_avx512(const uint64_t *const *words, const sl_sign_q
 }
 
 /* Where more rows than expected pass (vectors that all resemble each other), the next block looks
- * at twice as many words. So the first one is short. Whatever the lengths, the same is found. */
+ * at twice as many words; at all bits at last, where few differ in those that are nearest already.
+ * So the first one is short. Whatever the lengths, the same is found. */
 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vpopcntdq,bmi,popcnt"))) uint32_t
 sl_signs_kernel_avx512(const uint64_t *const *words, const sl_sign_query *query, uint32_t n,
                        uint32_t *found, uint32_t *distance)
 {
     uint16_t list[LIST_ROWS];
     uint32_t n_found = 0, s = first_step(query), base = 0;
+    const uint32_t last = query->most_of_all < SLUICE_SIGN_BITS ? ALL_STEP : LAST_FIRST_STEP;
     bool is_trial = true;
     for (uint32_t n_block; n - base >= 64; base += n_block) {
         uint32_t n_list;
@@ -244,12 +245,14 @@ sl_signs_kernel_avx512(const uint64_t *const *words, const sl_sign_query *query,
             n_list = list_avx512(words, query, 0, base, n_block, list);
         } else if (s == 1) {
             n_list = list_avx512(words, query, 1, base, n_block, list);
-        } else {
+        } else if (s == 2) {
             n_list = list_avx512(words, query, 2, base, n_block, list);
+        } else {
+            n_list = list_avx512(words, query, ALL_STEP, base, n_block, list);
         }
         n_found +=
             finish_list(words, query, list, n_list, base, found + n_found, distance + n_found);
-        is_trial = s < LAST_FIRST_STEP && n_list * TOO_MANY > n_block;
+        is_trial = s < last && n_list * TOO_MANY > n_block;
         s += is_trial;
     }
     return n_found + find_plain(words, query, base, n, found + n_found, distance + n_found);

@@ -244,7 +244,7 @@ static void test_embedding_forgotten_is_not_found_and_the_others_are(void **stat
     close_index(&index);
 }
 
-/* A policy that keeps what is the same: more rows within the radii than are ever compared. */
+/* A policy that keeps what is the same: more rows within the bounds than are ever compared. */
 static void test_embedding_flood_of_kept_copies_names_the_oldest(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* duplicate_signs_test.c - the scan finds what lies within the radii, with every kernel. */
+/* duplicate_signs_test.c - the scan finds what lies within the bounds, with every kernel. */
 #include "duplicate/buckets.h"
 #include "duplicate/nearest_few.h"
 #include "duplicate/sign_keys.h"

@@ -5,18 +5,21 @@
     python3 tests/quality/thresholds.py FOLDER [--write]
 
 Texts of the evaluation data, cut at 128 tokens: E5 with "query: " before them and the mean of the tokens, BGE by its first
-token; MiniLM is part of the data. The table, a line an encoder:
+token; MiniLM is part of the data.
 
-    random, random_999      cosine of two random texts of all packs, median and 99.9 % quantile
-    articles, licences      labelled duplicates: their median cosine; what `sluice check --calibrate` proposes for them, its F1, and
-                            the best F1 of any threshold by an independent sweep; the threshold of precision .99 and its recall
-    mrpc                    proposed for paraphrases, its precision, and the share of positives: paraphrase is no duplicate
+    random, random_999      cosine of two random texts of all packs: median, and what one pair in 1,000 exceeds
+    articles, f1, best_f1   what `sluice check --calibrate` proposes for labelled duplicates (article-extractions), its F1, and the
+                            best F1 of any threshold by an independent sweep
+    precise, found          its threshold of precision .99, and the recall there
+    mrpc, mrpc_precision    proposed for labelled paraphrases, which are no duplicates; of its pairs 68 % are positive
 
-and, of all texts in random order through `sluice filter --views` at thresholds in that range, beside brute force:
+and, of all texts in random order through `sluice filter --views` at `articles` and at `precise`, beside brute force:
 
+    kept                    at that threshold, of 30,011
     recall, band            of samples with a kept one at the threshold; of those whose nearest is within .01 of it
-    false, capped           accepted below the threshold; probes that had more candidates than are compared
-    beyond_first            share of kept rows that pass the first 64 sign bits: what the scan reads beyond its first word"""
+    false                   dropped for a kept one below the threshold
+
+Lines `less mean`: the same for unit vectors less the mean of 2,000 of them (`check --calibrate --mean` writes such a mean)."""
 
 import csv
 import io
@@ -30,7 +33,6 @@ import zipfile
 
 import numpy
 
-import encoders
 import rare
 
 TABLE = pathlib.Path(__file__).with_name("thresholds.csv")
@@ -104,5 +106,95 @@ def embed(folder):
             print(path, file=sys.stderr, flush=True)
 
 
+# ---- the table
+
+def vectors(name, pack, folder):
+    if name == "all-MiniLM-L6-v2":
+        return rare.pack(f"minilm384-{pack}").astype("f4")
+    return rare.unit(numpy.load(folder / f"{name}-{pack}.npy"))
+
+
+def calibrate(rows, pack, kind, scratch):
+    numpy.save(scratch / "v.npy", rows)
+    words = [rare.SLUICE, "check", "--json", "--calibrate", next(rare.DATA.glob(f"*/{pack}.{kind}.tsv")), "--views", scratch / "v.npy",
+             "--ids", rare.DATA / "embeddings" / f"minilm384-{pack}.ids.txt"]
+    return json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+
+
+def best_f1(rows, pack):
+    """Of all thresholds: every pair of two rows, sorted by cosine."""
+    lines = next(rare.DATA.glob(f"*/{pack}.groups.tsv")).read_text().splitlines()
+    group = dict(line.split("\t")[:2] for line in lines)
+    group = numpy.unique([group[i] for i in identities(pack)], return_inverse=True)[1]
+    i, j = numpy.triu_indices(len(rows), 1)
+    order = numpy.argsort(-(rows @ rows.T)[i, j], kind="stable")
+    same = (group[i] == group[j])[order]
+    right = numpy.cumsum(same)
+    return float((2 * right / (numpy.arange(1, len(right) + 1) + right[-1])).max())
+
+
+def filtered(rows, threshold, scratch):
+    """What the filter names for each row, by number; -1 = kept."""
+    numpy.save(scratch / "v.npy", rows)
+    with open(scratch / "in.jsonl", "w") as file:
+        for i in range(len(rows)):
+            file.write(json.dumps({"id": str(i), "text": " ".join(f"w{i}x{k}" for k in range(5))}) + "\n")
+    subprocess.run([rare.SLUICE, "filter", "--set", "influence.enabled=false", "--set", f"duplicate.embedding.threshold={threshold}",
+                    "--views", scratch / "v.npy", "--verdicts", scratch / "verdicts", "-o", os.devnull, scratch / "in.jsonl"],
+                   check=True, stderr=subprocess.DEVNULL)
+    found = [json.loads(line)["duplicate"] for line in open(scratch / "verdicts")]
+    return numpy.array([-1 if one is None else int(one["of"]) for one in found])
+
+
+def beside_brute_force(rows, threshold, scratch):
+    of = filtered(rows, threshold, scratch)
+    kept = numpy.flatnonzero(of < 0)
+    nearest = numpy.full(len(rows), -1.0)
+    for begin in range(0, len(rows), 1024):
+        cosine = rows[begin:begin + 1024] @ rows[kept].T
+        cosine[kept[None] >= numpy.arange(begin, begin + len(cosine))[:, None]] = -1  # not there yet
+        nearest[begin:begin + 1024] = cosine.max(1)
+    due = nearest >= threshold + 4e-5  # what rounding may miss is left out
+    band = due & (nearest < threshold + 0.01)
+    hit = numpy.flatnonzero(of >= 0)
+    cosine = numpy.einsum("ij,ij->i", rows[hit].astype("f8"), rows[of[hit]].astype("f8"))
+    return {"kept": len(kept), "recall": (of[due] >= 0).mean(), "band": (of[band] >= 0).mean(), "false": int((cosine < threshold - 1e-6).sum())}
+
+
+def line(name, less_mean, folder, scratch):
+    every = numpy.concatenate([vectors(name, pack, folder) for pack in PACKS])
+    every = every[numpy.random.default_rng(1).permutation(len(every))]
+    mean = every[:2000].mean(0) if less_mean else numpy.zeros(every.shape[1])
+    every = rare.unit(every - mean).astype("f4")
+    articles, mrpc = (rare.unit(vectors(name, pack, folder) - mean).astype("f4") for pack in ("article-extractions", "mrpc-train"))
+    i, j = numpy.random.default_rng(0).integers(0, len(every), (2, 400000))
+    random = numpy.einsum("ij,ij->i", every[i], every[j])[i != j]
+    said, paraphrases = calibrate(articles, "article-extractions", "groups", scratch), calibrate(mrpc, "mrpc-train", "pairs", scratch)
+    row = {"encoder": name + " less mean" * less_mean, "random": float(numpy.median(random)), "random_999": float(numpy.quantile(random, .999)),
+           "articles": said["proposed"]["threshold"], "f1": said["proposed"]["f1"], "best_f1": best_f1(articles, "article-extractions"),
+           "precise": said["precise"]["threshold"], "found": said["precise"]["recall"],
+           "mrpc": paraphrases["proposed"]["threshold"], "mrpc_precision": paraphrases["proposed"]["precision"]}
+    for at in ("articles", "precise"):
+        row.update({f"{key}_{at}": value for key, value in beside_brute_force(every, row[at], scratch).items()})
+    return {key: f"{value:.4f}" if isinstance(value, float) else value for key, value in row.items()}
+
+
+def rows_of(folder):
+    with tempfile.TemporaryDirectory() as scratch:
+        return [line(name, less_mean, folder, pathlib.Path(scratch))
+                for name in ("all-MiniLM-L6-v2", *MODELS) for less_mean in (False, True)]
+
+
 if __name__ == "__main__" and sys.argv[1:2] == ["embed"]:
     embed(pathlib.Path(sys.argv[2]))
+elif __name__ == "__main__":
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    table = rows_of(pathlib.Path(sys.argv[1]))
+    out = io.StringIO()
+    writer = csv.DictWriter(out, table[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    print(out.getvalue(), end="")
+    if "--write" in sys.argv:
+        TABLE.write_text(out.getvalue())

@@ -54,32 +54,6 @@ void sl_few_add(sl_few *few, sl_signs_hit hit)
     take(few, hit);
 }
 
-/* Least distance that SL_FEW of the hits do not exceed. */
-static uint32_t distance_of_few(const sl_signs_hit *hits, uint32_t n)
-{
-    uint16_t count[SLUICE_SIGN_BITS + 1];
-    memset(count, 0, sizeof count);
-    for (uint32_t i = 0; i < n; i++) {
-        count[hits[i].distance]++;
-    }
-    uint32_t distance = 0;
-    for (uint32_t n_within = count[0]; n_within < SL_FEW; n_within += count[distance]) {
-        distance++;
-    }
-    return distance;
-}
-
-void sl_few_add_new(sl_few *few, const sl_signs_hit *hits, uint32_t n)
-{
-    SLUICE_ASSERT(n <= SL_SIGNS_CHUNK); /* so that 16 bits count them */
-    uint32_t most = n > SL_FEW ? distance_of_few(hits, n) : SLUICE_SIGN_BITS;
-    for (uint32_t i = 0; i < n; i++) {
-        if (hits[i].distance <= most && !is_too_far(few, &hits[i])) {
-            take(few, hits[i]);
-        }
-    }
-}
-
 bool sl_few_narrow(const sl_few *few, sl_signs_radii *radii)
 {
     if (few->n < SL_FEW) {
@@ -104,5 +78,31 @@ void sl_few_sort(sl_few *few)
             few->hit[k] = few->hit[k - 1];
         }
         few->hit[k] = hit;
+    }
+}
+
+/* Least distance that SL_FEW of the hits do not exceed. */
+static uint32_t distance_of_few(const sl_signs_hit *hits, uint32_t n)
+{
+    uint16_t count[SLUICE_SIGN_BITS + 1];
+    memset(count, 0, sizeof count);
+    for (uint32_t i = 0; i < n; i++) {
+        count[hits[i].distance]++;
+    }
+    uint32_t distance = 0;
+    for (uint32_t n_within = count[0]; n_within < SL_FEW; n_within += count[distance]) {
+        distance++;
+    }
+    return distance;
+}
+
+void sl_few_add_new(sl_few *few, const sl_signs_hit *hits, uint32_t n)
+{
+    SLUICE_ASSERT(n <= SL_SIGNS_CHUNK); /* so that 16 bits count them */
+    uint32_t most = n > SL_FEW ? distance_of_few(hits, n) : SLUICE_SIGN_BITS;
+    for (uint32_t i = 0; i < n; i++) {
+        if (hits[i].distance <= most && !is_too_far(few, &hits[i])) {
+            take(few, hits[i]);
+        }
     }
 }

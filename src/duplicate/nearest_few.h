@@ -16,13 +16,13 @@ typedef struct sl_few {
  * there already changes nothing. */
 void sl_few_add(sl_few *few, sl_signs_hit hit);
 
-/* The same for many at once, at most SL_SIGNS_CHUNK, of which none is there and all differ: those
- * that are not among the nearest of their own lot cost next to nothing. */
-void sl_few_add_new(sl_few *few, const sl_signs_hit *hits, uint32_t n);
-
 /* Narrows the radii to what could still be kept among newer rows; false: nothing could. */
 bool sl_few_narrow(const sl_few *few, sl_signs_radii *radii);
 
 void sl_few_sort(sl_few *few); /* oldest first */
+
+/* sl_few_add for many at once, at most SL_SIGNS_CHUNK, of which none is there and all differ: those
+ * that are not among the nearest of their own lot cost next to nothing. */
+void sl_few_add_new(sl_few *few, const sl_signs_hit *hits, uint32_t n);
 
 #endif

@@ -1,5 +1,6 @@
 /* main.c - finds the verb of the command line and runs it. */
 #include "command/command.h"
+#include "command/libraries.h"
 #include "nearest.h"
 #include "sluice/version.h"
 
@@ -69,6 +70,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < N_VERBS; i++) {
         if (strcmp(name, verbs[i].name) == 0) {
+            sl_libraries_release();
             return verbs[i].run(argc - 1, argv + 1);
         }
     }

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -473,6 +474,21 @@ class Verbs(Case):
         self.assertIn(b"usage", self.sluice(code=64).stderr)
         for verb in ("filter", "check"):
             self.assertIn(b"usage: sluice " + verb.encode(), self.sluice(verb, "--help").stdout)
+
+    def test_filter_holds_no_pages_of_libraries_that_it_does_not_use(self):
+        """TLS of the HTTP server: read when the program is linked, used by `run` alone."""
+        with subprocess.Popen([SLUICE, "filter", "-o", os.devnull, "--verdicts", "/dev/stdout", "--format", "jsonl"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as one:
+            one.stdin.write(b"".join(b'{"id": "a%d", "text": "one of many %d"}\n' % (i, i) for i in range(2000)))
+            one.stdin.flush()
+            self.assertTrue(one.stdout.read(1))  # it is at work
+            maps = re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", pathlib.Path(f"/proc/{one.pid}/smaps").read_text())
+            held = [int(re.search(r"\nRss:\s+(\d+)", part)[1]) - int(re.search(r"\nAnonymous:\s+(\d+)", part)[1])
+                    for part in maps if "libgnutls" in part]
+            one.communicate()
+        if not held:
+            self.skipTest("there is no libgnutls")
+        self.assertLessEqual(sum(held), 128, "kB")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ typedef struct sl_calibrate_options {
     const char *pairs; /* lines of `id_a TAB id_b TAB label`, or of `id TAB group`         */
     const char *views; /* .npy: (N, d) or (N, K, d); of K the first                        */
     const char *ids;   /* a line for each of the N; NULL: they are called 0, 1, 2 ...      */
+    const char *mean;  /* taken off the unit vectors, and written there; NULL: it is not         */
     double now;        /* the threshold that is configured                                 */
     bool json;
 } sl_calibrate_options;

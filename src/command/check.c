@@ -23,7 +23,7 @@
 static const char usage[] =
     "usage: sluice check [-c FILE] [--set KEY=VALUE]... [--json] [--print-defaults]\n"
     "       sluice check --replay VERDICTS [-c FILE] [--set KEY=VALUE]... [--json] [INPUT...]\n"
-    "       sluice check --calibrate PAIRS --views FILE.npy [--ids FILE] [--json]\n"
+    "       sluice check --calibrate PAIRS --views FILE.npy [--ids FILE] [--mean FILE] [--json]\n"
     "\n"
     "Reports every error of a configuration at once, with line and column; then how many "
     "samples\n"
@@ -44,6 +44,8 @@ static const char usage[] =
     "                    labelled 0, every pair not labelled is one\n"
     "  --views FILE      its vectors: a .npy file, (N, d) or (N, K, d)\n"
     "  --ids FILE        their ids, a line each; without it they are 0, 1, 2 ...\n"
+    "  --mean FILE.npy   calibrates for the unit vectors less their mean, and writes the mean "
+    "there\n"
     "\n"
     "Exit codes: 0 good, 1 the replay is unfair or cannot be read, 64 usage, 78 an error in the\n"
     "configuration.\n";
@@ -367,6 +369,7 @@ enum {
     OPTION_CALIBRATE,
     OPTION_VIEWS,
     OPTION_IDS,
+    OPTION_MEAN,
     OPTION_HELP
 };
 
@@ -379,6 +382,7 @@ static const struct option long_options[] = {
     {"calibrate", required_argument, NULL, OPTION_CALIBRATE},
     {"views", required_argument, NULL, OPTION_VIEWS},
     {"ids", required_argument, NULL, OPTION_IDS},
+    {"mean", required_argument, NULL, OPTION_MEAN},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -408,6 +412,8 @@ static int parse_options(int argc, char **argv, check_options *options)
             options->calibrate.views = optarg;
         } else if (option == OPTION_IDS) {
             options->calibrate.ids = optarg;
+        } else if (option == OPTION_MEAN) {
+            options->calibrate.mean = optarg;
         } else if (option == OPTION_HELP) {
             fputs(usage, stdout);
             return SL_EXIT_OK;
@@ -417,7 +423,8 @@ static int parse_options(int argc, char **argv, check_options *options)
         }
     }
     if ((options->calibrate.pairs != NULL) != (options->calibrate.views != NULL) ||
-        (options->calibrate.ids != NULL && options->calibrate.pairs == NULL)) {
+        ((options->calibrate.ids != NULL || options->calibrate.mean != NULL) &&
+         options->calibrate.pairs == NULL)) {
         return refuse_usage("--calibrate PAIRS and --views FILE go together", "");
     }
     options->replay.inputs = (const char *const *)argv + optind;

@@ -238,9 +238,7 @@ static void scan(const sl_embedding *embedding, sl_sign_query *query, uint64_t f
     uint64_t head = sl_signs_head(embedding->signs);
     for (uint64_t number = first; number < head; number += SL_SIGNS_CHUNK) {
         uint32_t n = sl_signs_find(embedding->signs, query, number, hits);
-        for (uint32_t i = 0; i < n; i++) {
-            sl_few_add(few, hits[i]);
-        }
+        sl_few_add_new(few, hits, n);
         if (!sl_few_narrow(few, query)) {
             return;
         }

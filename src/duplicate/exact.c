@@ -16,10 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HASH_BYTES  16
-#define NORMAL_SALT UINT64_C(0x9e3779b97f4a7c15)
-#define N_KEYS      2
-#define HAS_BITS    2 /* of a row's kind; the verdict's number is above them */
+#define HASH_BYTES     16
+#define NORMAL_SALT    UINT64_C(0x9e3779b97f4a7c15)
+#define N_KEYS         2
+#define VERDICTS_PART  64 /* of the memory: a verdict with a reason takes some 120 bytes */
+#define VERDICTS_BYTES ((uint64_t)512 << 10) /* at most: SL_VERDICTS_MAX of them        */
+#define HAS_BITS       2 /* of a row's kind; the verdict's number is above them */
 
 struct sl_exact {
     sl_index index;
@@ -39,10 +41,16 @@ static const uint8_t kinds[N_KEYS] = {SLUICE_HAS_RAW, SLUICE_HAS_NORMAL};
 _Static_assert((SLUICE_HAS_RAW | SLUICE_HAS_NORMAL) < 1 << HAS_BITS, "two bits");
 _Static_assert(sizeof(((identity *)0)->raw) == HASH_BYTES, "128 bits");
 
+static size_t verdicts_bytes_of(const sluice_config *config)
+{
+    uint64_t part = config->duplicate.exact_memory / VERDICTS_PART;
+    return (size_t)(part < VERDICTS_BYTES ? part : VERDICTS_BYTES);
+}
+
 sl_index_options sl_exact_index_options(const sluice_config *config)
 {
     uint64_t memory = config->duplicate.exact_memory;
-    uint64_t own = sizeof(sl_exact);
+    uint64_t own = sizeof(sl_exact) + verdicts_bytes_of(config);
     return (sl_index_options){.memory_bytes = memory > own ? memory - own : 0,
                               .payload_bytes = 2 * HASH_BYTES,
                               .n_keys = N_KEYS};
@@ -63,7 +71,7 @@ sluice_status sl_exact_open(const sluice_config *config, sl_exact **out, sluice_
         free(exact);
         return status;
     }
-    if (sl_verdicts_open(&exact->verdicts) != SLUICE_OK) {
+    if (sl_verdicts_open(verdicts_bytes_of(config), &exact->verdicts) != SLUICE_OK) {
         sl_exact_close(&exact);
         return sluice_fail(why, SLUICE_E_NOMEM, "duplicate.exact: no memory");
     }

@@ -21,4 +21,8 @@ bool sl_few_narrow(const sl_few *few, sl_sign_query *query);
 
 void sl_few_sort(sl_few *few); /* oldest first */
 
+/* sl_few_add for many at once, at most SL_SIGNS_CHUNK, of which none is there and all differ: those
+ * that are not among the nearest of their own lot cost next to nothing. */
+void sl_few_add_new(sl_few *few, const sl_signs_hit *hits, uint32_t n);
+
 #endif

@@ -1,11 +1,16 @@
 /* verdicts.c - the verdicts of remembered rows, each different one once.
  *
- *   row  | ... | kind: which hashes 2, number 12 | ...      number --> verdict[n]: decision,
- * weight, reasons (copies) Why numbers: a message that is sent again gets the verdict of the first
- * time, also when the policy has changed meanwhile; nearly all rows are kept without a reason, and
- * the others have one of a few dozen combinations of reasons. So a row pays nothing for it. Why
- * they are never taken out: they come from rules, which people write. */
+ *   row     | ... | kind: which hashes 2, number 12 |
+ *   memory  | entry 0 | entry 1 | ... -->      <-- ... | place of 1 | place of 0 |
+ *             verdict, its reasons                       number - N_FIXED, from the end
+ *
+ * Why numbers: a message that is sent again gets the verdict of the first time, also when the
+ * policy has changed meanwhile; nearly all rows are kept without a reason, and the others have one
+ * of a few dozen combinations of reasons. So a row pays nothing for it.
+ * Why they are never taken out: they come from rules, which people write.
+ * Why one block from both ends: there is one bound, the bytes, whatever the reasons are like. */
 #include "duplicate/verdicts.h"
+
 #include "bytes.h"
 
 #include <stdlib.h>
@@ -20,8 +25,9 @@ typedef struct entry {
 } entry;
 
 struct sl_verdicts {
-    uint32_t n, capacity;
-    entry **entry;
+    uint32_t n;
+    size_t size, used; /* bytes of the block; of entries, from its begin */
+    uint64_t block[];
 };
 
 static const sluice_verdict fixed[N_FIXED] = {
@@ -41,22 +47,32 @@ static uint64_t hash_of(const sluice_verdict *verdict)
     return hash;
 }
 
-sluice_status sl_verdicts_open(sl_verdicts **out)
+sluice_status sl_verdicts_open(size_t memory_bytes, sl_verdicts **out)
 {
-    *out = calloc(1, sizeof **out);
-    return *out == NULL ? SLUICE_E_NOMEM : SLUICE_OK;
+    size_t least = sizeof(sl_verdicts);
+    *out = calloc(1, memory_bytes > least ? memory_bytes : least);
+    if (*out == NULL) {
+        return SLUICE_E_NOMEM;
+    }
+    (*out)->size = memory_bytes > least ? (memory_bytes - least) / 8 * 8 : 0;
+    return SLUICE_OK;
 }
 
 void sl_verdicts_close(sl_verdicts **verdicts_p)
 {
-    if (*verdicts_p != NULL) {
-        for (uint32_t i = 0; i < (*verdicts_p)->n; i++) {
-            free((*verdicts_p)->entry[i]);
-        }
-        free((*verdicts_p)->entry);
-        free(*verdicts_p);
-        *verdicts_p = NULL;
-    }
+    free(*verdicts_p);
+    *verdicts_p = NULL;
+}
+
+static uint32_t *place_of(sl_verdicts *verdicts, uint32_t i)
+{
+    return (uint32_t *)(void *)((uint8_t *)verdicts->block + verdicts->size) - 1 - i;
+}
+
+static entry *entry_at(const sl_verdicts *verdicts, uint32_t i)
+{
+    sl_verdicts *at = (sl_verdicts *)(uintptr_t)verdicts; /* lends what it holds */
+    return (entry *)(void *)((uint8_t *)at->block + *place_of(at, i));
 }
 
 static bool equal(const sluice_verdict *a, const sluice_verdict *b)
@@ -70,16 +86,20 @@ static bool equal(const sluice_verdict *a, const sluice_verdict *b)
     return same;
 }
 
-static entry *copy(const sluice_verdict *from, uint64_t hash)
+/* Appends a copy; false if there is no room. */
+static bool append(sl_verdicts *verdicts, const sluice_verdict *from, uint64_t hash)
 {
-    size_t size = 0;
+    size_t size = sizeof(entry);
     for (uint32_t i = 0; i < from->n_reasons; i++) {
         size += strlen(from->reasons[i]) + 1;
     }
-    entry *made = malloc(sizeof *made + size);
-    if (made == NULL) {
-        return NULL;
+    size = (size + 7) / 8 * 8;
+    if (verdicts->n + N_FIXED >= SL_VERDICTS_MAX ||
+        verdicts->used + size + (verdicts->n + 1) * sizeof(uint32_t) > verdicts->size) {
+        return false;
     }
+    *place_of(verdicts, verdicts->n) = (uint32_t)verdicts->used;
+    entry *made = entry_at(verdicts, verdicts->n);
     char *at = made->reasons;
     made->hash = hash;
     made->verdict = (sluice_verdict){
@@ -89,21 +109,8 @@ static entry *copy(const sluice_verdict *from, uint64_t hash)
         made->verdict.reasons[i] = memcpy(at, from->reasons[i], length);
         at += length;
     }
-    return made;
-}
-
-static bool grow(sl_verdicts *verdicts)
-{
-    if (verdicts->n < verdicts->capacity) {
-        return true;
-    }
-    uint32_t capacity = verdicts->capacity == 0 ? 16 : 2 * verdicts->capacity;
-    entry **moved = realloc(verdicts->entry, capacity * sizeof(entry *));
-    if (moved == NULL) {
-        return false;
-    }
-    verdicts->entry = moved;
-    verdicts->capacity = capacity;
+    verdicts->n++;
+    verdicts->used += size;
     return true;
 }
 
@@ -115,21 +122,19 @@ uint16_t sl_verdicts_enter(sl_verdicts *verdicts, const sluice_verdict *verdict)
     }
     uint64_t hash = hash_of(verdict);
     for (uint32_t i = 0; i < verdicts->n; i++) {
-        if (verdicts->entry[i]->hash == hash && equal(&verdicts->entry[i]->verdict, verdict)) {
+        const entry *known = entry_at(verdicts, i);
+        if (known->hash == hash && equal(&known->verdict, verdict)) {
             return (uint16_t)(N_FIXED + i);
         }
     }
-    entry *made =
-        verdicts->n + N_FIXED < SL_VERDICTS_MAX && grow(verdicts) ? copy(verdict, hash) : NULL;
-    if (made == NULL) {
+    if (!append(verdicts, verdict, hash)) {
         return flagged ? FLAGGED : KEPT;
     }
-    verdicts->entry[verdicts->n] = made;
-    return (uint16_t)(N_FIXED + verdicts->n++);
+    return (uint16_t)(N_FIXED + verdicts->n - 1);
 }
 
 const sluice_verdict *sl_verdicts_at(const sl_verdicts *verdicts, uint16_t number)
 {
     SLUICE_ASSERT(number < N_FIXED + verdicts->n);
-    return number < N_FIXED ? &fixed[number] : &verdicts->entry[number - N_FIXED]->verdict;
+    return number < N_FIXED ? &fixed[number] : &entry_at(verdicts, number - N_FIXED)->verdict;
 }

@@ -7,8 +7,8 @@ Sets: `real`: text vectors of all packs of the evaluation data, shuffled. `stres
 a tenth of them replaced by a neighbour of an earlier one along a direction of the data, half of these at a cosine of
 .90 to .91. `cone`: the real ones with a common direction added, so that the cosine of two random ones is .70 (as
 encoders like E5 and BGE have it), at .95. `million`: stress with 1,000,000. `flood`, sluice alone: behind 20,000 real rows
-200,000 copies of one; as many within .9999 of it; 30,000 that lie at .92 of each other, just below the threshold, and so
-are all kept.
+1,000,000 copies of one; as many within .9999 of it; 30,000 that lie at .92 of each other, just below the threshold, and so
+are all kept. `--vectors FILE.npy:THRESHOLD ...`: others, in the order of the file (tests/quality/thresholds.py makes some).
 
 Everybody is asked for the nearest remembered vector of each row in turn, one at a time on one thread, and remembers the
 row if the truth keeps it (greedy cover by exact cosine; `million`: the planted pairs). So all hold the same rows. Rates
@@ -252,8 +252,8 @@ def small_set(options, name, rows, threshold, n_lists):
 def flood(options, real):
     random, results = numpy.random.default_rng(5), []
     row, start = real[-1:], real[:20000]
-    kinds = {"real rows": real[20000:], "copies": numpy.repeat(row, 200000, 0),
-             "nearly copies": unit(row + random.standard_normal((200000, 384), "f4") * .0007),
+    kinds = {"real rows": real[20000:], "copies": numpy.repeat(row, 1000000, 0),
+             "nearly copies": unit(row + random.standard_normal((1000000, 384), "f4") * .0007),
              "a shell at .92": unit(row + random.standard_normal((30000, 384), "f4") * .0151)}
     print("flood: behind 20,000 real rows, threshold 0.95", flush=True)
     for name, rows in kinds.items():
@@ -292,6 +292,7 @@ def main():
     parser.add_argument("--bench", required=True)
     parser.add_argument("--data", default=os.environ.get("SLUICE_DATA", "../shared/data"))
     parser.add_argument("--sets", nargs="*", default=["real", "stress", "cone", "flood", "million"])
+    parser.add_argument("--vectors", nargs="*", default=[])
     parser.add_argument("--core", type=int, default=1)
     parser.add_argument("--million", type=int, default=1000000)
     parser.add_argument("--tail", type=int, default=3000)
@@ -320,6 +321,9 @@ def main():
         random_cosine = float((real[:2000] @ real[-2000:].T).mean())
         weight = numpy.sqrt((.7 - random_cosine) / .3)
         tables.append(small_set(options, "cone", unit(real + weight * common).astype("f4"), .95, 256))
+    for given in options.vectors:
+        path, _, threshold = given.rpartition(":")
+        tables.append(small_set(options, pathlib.Path(path).stem, unit(numpy.load(path).astype("f4")), float(threshold), 256))
     if "flood" in options.sets:
         tables.append(flood(options, real))
     if "million" in options.sets:

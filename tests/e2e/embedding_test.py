@@ -271,10 +271,49 @@ def test_calibrate_proposes_the_threshold_of_the_labels(tmp_path):
     words[3] = tmp_path / "groups.tsv"
     said = json.loads(subprocess.run([*words, "--json"], capture_output=True, check=True).stdout)
     assert said["duplicates"] == 300 and said["proposed"]["recall"] > 0.95
+    # A note behind each group changes nothing.
+    (tmp_path / "groups.tsv").write_text("id\tgroup\tnote\n" + "".join(f"n{i}\tg{i % 300}\tby hand\n" for i in range(600)))
+    noted = json.loads(subprocess.run([*words, "--json"], capture_output=True, check=True).stdout)
+    assert noted["proposed"] == said["proposed"] and noted["unknown_lines"] == 1
     for bad, code in (([SLUICE, "check", "--calibrate", "x"], 64), ([*words[:3], tmp_path / "none", *words[4:]], 1),
                       ([*words[:5], tmp_path / "ids", *words[6:]], 1)):
         done = subprocess.run(bad, capture_output=True)
         assert done.returncode == code and done.stderr
+
+
+def test_calibrate_takes_the_mean_off_vectors_that_all_resemble_each_other(tmp_path):
+    random = numpy.random.default_rng(10)
+    rows = unit(random.standard_normal((200, 64)))
+    twins = numpy.array([near(row, cosine, random) for row, cosine in zip(rows, random.uniform(0.7, 0.99, 200))])
+    cone = unit(numpy.concatenate([rows, twins]) + 1.7 * unit(random.standard_normal(64)))
+    numpy.save(tmp_path / "v.npy", cone.astype("f4"))
+    (tmp_path / "pairs.tsv").write_text("".join(f"{i}\t{i + 200}\t1\n" for i in range(200)))
+    words = [SLUICE, "check", "--calibrate", tmp_path / "pairs.tsv", "--views", tmp_path / "v.npy"]
+    raw = json.loads(subprocess.run([*words, "--json"], capture_output=True, check=True).stdout)
+    assert abs(raw["random_cosine"] - numpy.median(cone @ cone.T)) < 0.01 and raw["random_cosine"] > 0.7
+    assert "all resemble each other" in subprocess.run(words, capture_output=True, check=True, text=True).stdout
+    words += ["--mean", tmp_path / "mean.npy"]
+    less = json.loads(subprocess.run([*words, "--json"], capture_output=True, check=True).stdout)
+    mean = numpy.load(tmp_path / "mean.npy")
+    assert mean.dtype == "f4" and numpy.allclose(mean, cone.mean(0), atol=1e-6)
+    assert less["random_cosine"] < 0.02 and less["proposed"]["threshold"] < raw["proposed"]["threshold"] - 0.05
+    # What stands there is what the vectors less that mean say themselves.
+    numpy.save(tmp_path / "v.npy", unit(cone - mean).astype("f4"))
+    by_hand = json.loads(subprocess.run([*words[:-2], "--json"], capture_output=True, check=True).stdout)
+    assert by_hand["proposed"] == less["proposed"] and by_hand["random_cosine"] == less["random_cosine"]
+    bad = subprocess.run([*words[:-1], tmp_path / "none" / "mean.npy"], capture_output=True)
+    assert bad.returncode == 1 and b"cannot be written" in bad.stderr
+
+
+def test_calibrate_says_where_no_threshold_is_precise(tmp_path):
+    random = numpy.random.default_rng(11)
+    rows = unit(random.standard_normal((100, 32)))
+    numpy.save(tmp_path / "v.npy", numpy.concatenate([rows, rows]).astype("f4"))
+    (tmp_path / "pairs.tsv").write_text("".join(f"{i}\t{i + 100}\t{i % 2}\n" for i in range(100)))
+    words = [SLUICE, "check", "--calibrate", tmp_path / "pairs.tsv", "--views", tmp_path / "v.npy"]
+    said = json.loads(subprocess.run([*words, "--json"], capture_output=True, check=True).stdout)
+    assert said["precise"] is None and said["proposed"]["precision"] == 0.5
+    assert "no threshold reaches precision 0.99" in subprocess.run(words, capture_output=True, check=True, text=True).stdout
 
 
 @pytest.mark.skipif(not EMBEDDINGS.exists(), reason=f"no {EMBEDDINGS}")

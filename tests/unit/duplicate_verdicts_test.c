@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,7 +22,7 @@ static void test_verdicts_come_back_and_equal_ones_are_one(void **state)
 {
     (void)state;
     sl_verdicts *verdicts;
-    assert_int_equal(sl_verdicts_open(&verdicts), SLUICE_OK);
+    assert_int_equal(sl_verdicts_open(1 << 20, &verdicts), SLUICE_OK);
     sluice_verdict plain = make_verdict(SLUICE_KEEP, 1, NULL);
     assert_int_equal(sl_verdicts_enter(verdicts, &plain), 0);
     char rare[] = "rare";
@@ -50,7 +51,7 @@ static void test_verdicts_beyond_the_limit_keep_their_decision(void **state)
 {
     (void)state;
     sl_verdicts *verdicts;
-    assert_int_equal(sl_verdicts_open(&verdicts), SLUICE_OK);
+    assert_int_equal(sl_verdicts_open(1 << 20, &verdicts), SLUICE_OK);
     sluice_verdict verdict;
     uint16_t number = 0;
     char reason[16];
@@ -72,11 +73,40 @@ static void test_verdicts_beyond_the_limit_keep_their_decision(void **state)
     sl_verdicts_close(&verdicts);
 }
 
+/* What it takes is what malloc says of the whole: one block. */
+static void test_verdicts_stay_within_their_memory(void **state)
+{
+    (void)state;
+    const size_t sizes[] = {0, 100, 4096, 16384};
+    for (size_t k = 0; k < 4; k++) {
+        sl_verdicts *verdicts;
+        assert_int_equal(sl_verdicts_open(sizes[k], &verdicts), SLUICE_OK);
+        char reason[64];
+        uint16_t most = 0;
+        for (int i = 0; i < 400; i++) {
+            memset(reason, 'r', sizeof reason);
+            snprintf(reason + i % 40, sizeof reason - 40, "%d", i);
+            sluice_verdict verdict = make_verdict(SLUICE_FLAG, 1, reason);
+            uint16_t number = sl_verdicts_enter(verdicts, &verdict);
+            const sluice_verdict *back = sl_verdicts_at(verdicts, number);
+            assert_int_equal(back->decision, SLUICE_FLAG);
+            if (back->n_reasons > 0) {
+                assert_string_equal(back->reasons[0], reason);
+            }
+            most = number > most ? number : most;
+            assert_true(malloc_usable_size(verdicts) <= sizes[k] + 64);
+        }
+        assert_in_range(most, sizes[k] / 200, sizes[k] / 100 + 1);
+        sl_verdicts_close(&verdicts);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verdicts_come_back_and_equal_ones_are_one),
         cmocka_unit_test(test_verdicts_beyond_the_limit_keep_their_decision),
+        cmocka_unit_test(test_verdicts_stay_within_their_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,7 +43,7 @@ FOREIGN = {
     "emmintrin.h": ["features", "duplicate"],
 }
 LIBC = re.compile(
-    r"^(assert|ctype|dirent|getopt|errno|fcntl|float|inttypes|limits|locale|math|netdb|poll|signal|stdalign|stdarg|stdatomic"
+    r"^(assert|ctype|dirent|getopt|errno|fcntl|float|inttypes|limits|link|locale|math|netdb|poll|signal|stdalign|stdarg|stdatomic"
     r"|stdbool|stddef|stdint|stdio|stdlib|string|strings|time|unistd|sched|sys/[a-z]+|linux/[a-z]+)\.h$"
 )
 # libsluice: no sockets, files, threads, clock

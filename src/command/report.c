@@ -32,7 +32,9 @@ static const char usage[] =
     "no\n"
     "                   cost and no time\n"
     "  --samples N      of the last N samples, beside the N before them\n"
-    "  -o FILE.html     a page with everything in it, to be opened anywhere or mailed\n"
+    "  -o FILE.html     a page with everything in it, to be opened anywhere or mailed; - = "
+    "standard\n"
+    "                   output\n"
     "  --json           the whole portfolio\n"
     "  --labels FILE    what to label first, best first: .csv or .jsonl\n";
 
@@ -125,6 +127,12 @@ static bool ends_with(const char *text, const char *end)
 
 static sluice_status write_file(const char *path, const sluice_bytes *bytes, sluice_message *why)
 {
+    if (strcmp(path, "-") == 0) { /* main looks whether there was room */
+        return fwrite(bytes->data, 1, bytes->size, stdout) == bytes->size
+                   ? SLUICE_OK
+                   : sluice_fail(why, SLUICE_E_IO, "cannot write standard output: %s",
+                                 strerror(errno));
+    }
     FILE *file = fopen(path, "w");
     bool written = file != NULL && fwrite(bytes->data, 1, bytes->size, file) == bytes->size;
     if (file == NULL || fclose(file) != 0 || !written) {
@@ -241,6 +249,8 @@ static int parse(int argc, char **argv, report_options *options)
     } else if (options->labels != NULL && !ends_with(options->labels, ".csv") &&
                !ends_with(options->labels, ".jsonl")) {
         fault = "--labels: a name that ends in .csv or .jsonl";
+    } else if (options->json && options->page != NULL && strcmp(options->page, "-") == 0) {
+        fault = "-o - and --json: standard output takes one of them";
     } else if (!options->json && options->labels == NULL && options->page == NULL) {
         fault = "-o FILE.html, --json or --labels FILE: what to write";
     }

@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RANK_HALF_LIFE_LEAST 512 /* samples */
+
 static float *floats(size_t n)
 {
     return calloc(n, sizeof(float));
@@ -354,12 +356,26 @@ static void absorb_slice(sl_estimator *estimator, uint32_t i_slice, double fade)
     add_statistics(estimator, i_slice);
 }
 
-static void fade_sums(sl_estimator *estimator, double fade)
+/* Young scores are not yet what they will be: leverage over n samples is too high by d / n of
+ * itself, and beside those of long ago nothing would be rare. So ranks forget by an eighth of n at
+ * the latest. Where nothing is forgotten ranks add up like everything else. */
+static void fade_ranks(sl_estimator *estimator, double fade, uint32_t n)
+{
+    const uint64_t eighth = estimator->n_absorbed / 8;
+    const double young =
+        sl_moments_fade(eighth > RANK_HALF_LIFE_LEAST ? eighth : RANK_HALF_LIFE_LEAST, n);
+    for (uint32_t i = 0; i < n_stats(estimator); i++) {
+        sl_quantile_decay(estimator->quantile[i], fade < young ? fade : young);
+    }
+}
+
+static void fade_sums(sl_estimator *estimator, double fade, uint32_t n)
 {
     sl_moments_decay(&estimator->shape, &estimator->moments, fade);
     if (fade >= 1) {
         return;
     }
+    fade_ranks(estimator, fade, n);
     const size_t size = (size_t)estimator->shape.dim_out * estimator->shape.dim_in;
     for (size_t i = 0; i < size; i++) {
         estimator->lambda[i] *= (float)fade;
@@ -368,9 +384,6 @@ static void fade_sums(sl_estimator *estimator, double fade)
     estimator->shift.spread_weight *= fade;
     for (uint32_t j = 0; j < estimator->shape.dim_in; j++) {
         estimator->eig_sum[j] *= fade;
-    }
-    for (uint32_t i = 0; i < n_stats(estimator); i++) {
-        sl_quantile_decay(estimator->quantile[i], fade);
     }
 }
 
@@ -498,7 +511,7 @@ static bool learn(sl_estimator *estimator)
         return false;
     }
     const double fade = sl_moments_fade(estimator->settings->half_life, n);
-    fade_sums(estimator, fade);
+    fade_sums(estimator, fade, n);
     count_sources(estimator, fade);
     for (uint32_t i = 0; i < SL_BLOCK_SLICES; i++) {
         absorb_slice(estimator, i, fade);

@@ -13,6 +13,7 @@
 #include "command/command.h"
 #include "command/influence_words.h"
 #include "command/nearest_kept.h"
+#include "command/verdict_file.h"
 
 #include "bytes.h"
 #include "decode/sample_fields.h"
@@ -22,7 +23,6 @@
 
 #include <jansson.h>
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,9 +38,9 @@ static const char usage[] =
     "       sluice explain ... -- ID      (an ID that begins with a dash)\n"
     "\n"
     "Says why the sample ID was kept, flagged, dropped or refused, of which kept sample it is a\n"
-    "duplicate or which one is nearest, and what its influence scores mean. Looks into the state "
-    "of a filter (" DEFAULT_STATE "; the filter may be running) or\n"
-    "into a file that `sluice filter --verdicts` or `sluice recv --verdicts` wrote.\n";
+    "duplicate or which one is nearest, and what its influence scores mean. Looks into the state\n"
+    "of a filter (" DEFAULT_STATE "; the filter may be running) or into a file that\n"
+    "`sluice filter --verdicts` or `sluice recv --verdicts` wrote.\n";
 
 typedef struct explain_options {
     const char *id, *state, *verdicts;
@@ -104,7 +104,7 @@ static void copy_member(json_t *object, const char *name, char *out, size_t size
 
 static json_t *parse_record(const found_sample *found)
 {
-    return json_loadb((const char *)found->record.data, found->record.size, 0, NULL);
+    return json_loadb((const char *)found->record.data, found->record.size, JSON_ALLOW_NUL, NULL);
 }
 
 static void note_twin(found_sample *found)
@@ -246,9 +246,9 @@ static sluice_status look_into_state(explain_work *work, sluice_message *why)
 static sluice_status look_into_verdicts(explain_work *work, sluice_message *why)
 {
     const char *path = work->options->verdicts;
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    FILE *file = sl_verdict_file_open(path, why);
     if (file == NULL) {
-        return sluice_fail(why, SLUICE_E_IO, "cannot open %s: %s", path, strerror(errno));
+        return SLUICE_E_IO;
     }
     char *line = NULL;
     size_t capacity = 0;
@@ -256,21 +256,23 @@ static sluice_status look_into_verdicts(explain_work *work, sluice_message *why)
     uint64_t n_line = 0;
     for (ssize_t size; status == SLUICE_OK && (size = getline(&line, &capacity, file)) > 0;) {
         n_line++;
-        json_t *record = json_loadb(line, (size_t)size, 0, NULL);
-        const char *id = json_string_value(json_object_get(record, "id"));
+        json_t *record = json_loadb(line, (size_t)size, JSON_ALLOW_NUL, NULL);
+        const json_t *id = json_object_get(record, "id");
         if (!json_is_object(record)) {
             status = sluice_fail(why, SLUICE_E_CORRUPT,
                                  "%s:%" PRIu64 ": a verdict record is a JSON object", path, n_line);
-        } else if (id != NULL && strcmp(id, work->options->id) == 0) {
+        } else if (json_string_length(id) == strlen(work->options->id) &&
+                   strcmp(json_string_value(id), work->options->id) == 0) {
             found_sample *found = next_place(work);
             status = sl_bytes_append(&found->record, line, (size_t)size - (line[size - 1] == '\n'));
         }
         json_decref(record);
     }
-    free(line);
-    if (file != stdin) {
-        fclose(file);
+    if (status == SLUICE_OK && ferror(file)) {
+        status = sluice_fail(why, SLUICE_E_IO, "cannot read %s to its end", path);
     }
+    free(line);
+    fclose(file);
     return status;
 }
 

@@ -41,7 +41,8 @@ static const char usage[] =
     "  --follow           wait for more instead of ending\n"
     "  --all              dropped samples too; reads from --offset and commits nothing\n"
     "  --offset N         read from there and commit nothing\n"
-    "  --verdicts FILE    write the verdict records there, one a line\n"
+    "  --verdicts FILE    write the verdict records there, one a line; - = standard output, in\n"
+    "                     place of the samples\n"
     "  --bare             lines without the member \"sluice\"\n" SL_CONNECTION_USAGE;
 
 typedef struct recv_options {
@@ -54,7 +55,7 @@ typedef struct recv_options {
 typedef struct recv_work {
     const recv_options *options;
     sl_consumer *consumer;
-    FILE *verdicts;
+    FILE *lines, *verdicts; /* NULL: not wanted */
     sluice_bytes line;
     uint64_t n_written, next_offset;
     sluice_message why;
@@ -136,8 +137,10 @@ static sluice_status write_line(recv_work *work, FILE *file, const char *name, s
 static sluice_status write_sample(recv_work *work, sluice_span sample)
 {
     sl_bytes_clear(&work->line);
-    SLUICE_TRY(write_line(work, stdout, "standard output",
-                          sl_record_jsonl_of_wire(sample, work->options->bare, &work->line)));
+    if (work->lines != NULL) {
+        SLUICE_TRY(write_line(work, work->lines, "standard output",
+                              sl_record_jsonl_of_wire(sample, work->options->bare, &work->line)));
+    }
     if (work->verdicts != NULL) {
         sl_bytes_clear(&work->line);
         SLUICE_TRY(write_line(work, work->verdicts, work->options->verdicts,
@@ -252,8 +255,13 @@ static sluice_status receive_all(recv_work *work)
 
 static int run(const recv_options *options)
 {
-    recv_work work = {.options = options};
-    if (options->verdicts != NULL && (work.verdicts = fopen(options->verdicts, "w")) == NULL) {
+    recv_work work = {.options = options, .lines = stdout};
+    bool alone = options->verdicts != NULL && strcmp(options->verdicts, "-") == 0;
+    if (alone) {
+        work.lines = NULL;
+        work.verdicts = stdout;
+    } else if (options->verdicts != NULL &&
+               (work.verdicts = fopen(options->verdicts, "w")) == NULL) {
         fprintf(stderr, "sluice recv: cannot write %s: %s\n", options->verdicts, strerror(errno));
         return SL_EXIT_FAILED;
     }
@@ -261,7 +269,7 @@ static int run(const recv_options *options)
     if (status == SLUICE_OK) {
         status = receive_all(&work);
     }
-    if (work.verdicts != NULL && fclose(work.verdicts) != 0 && status == SLUICE_OK) {
+    if (work.verdicts != NULL && !alone && fclose(work.verdicts) != 0 && status == SLUICE_OK) {
         status = sluice_fail(&work.why, SLUICE_E_IO, "cannot write %s: %s", options->verdicts,
                              strerror(errno));
     }

@@ -10,6 +10,7 @@
 #include "command/replay.h"
 #include "command/command.h"
 #include "command/progress.h"
+#include "command/verdict_file.h"
 #include "command/verdict_line.h"
 #include "bytes.h"
 #include "decide/decide.h"
@@ -19,7 +20,6 @@
 
 #include <jansson.h>
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -158,6 +158,10 @@ static sluice_status read_verdicts(replay *self, sluice_message *why)
             status = sluice_fail(why, SLUICE_E_CORRUPT, "%s:%llu: %.400s", self->options->verdicts,
                                  (unsigned long long)n_line, wrong.text);
         }
+    }
+    if (status == SLUICE_OK && ferror(self->file)) {
+        status =
+            sluice_fail(why, SLUICE_E_IO, "cannot read %s to its end", self->options->verdicts);
     }
     free(line);
     return status;
@@ -372,15 +376,13 @@ static sluice_status open_all(replay *self, sluice_message *why)
         SLUICE_TRY(sluice_batch_open(&self->batch));
     }
     SLUICE_TRY(check_names(self, why));
-    self->file = strcmp(options->verdicts, "-") == 0 ? stdin : fopen(options->verdicts, "r");
-    return self->file != NULL ? SLUICE_OK
-                              : sluice_fail(why, SLUICE_E_IO, "cannot open %s: %s",
-                                            options->verdicts, strerror(errno));
+    self->file = sl_verdict_file_open(options->verdicts, why);
+    return self->file != NULL ? SLUICE_OK : SLUICE_E_IO;
 }
 
 static void close_all(replay *self)
 {
-    if (self->file != NULL && self->file != stdin) {
+    if (self->file != NULL) {
         fclose(self->file);
     }
     sl_input_close(&self->input);

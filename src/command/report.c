@@ -24,19 +24,16 @@ static const char usage[] =
     "\n"
     "Says what each source is worth: counts, repeats, scores, cost, trend, alerts, advice.\n"
     "  --state DIR      of a filter, which may be running (" DEFAULT_STATE ")\n"
-    "  --verdicts FILE  records of `sluice filter --verdicts` or `sluice recv --verdicts`; they "
-    "hold no\n"
-    "                   cost, no time, no attributes (so no groups) and no payloads\n"
+    "  --verdicts FILE  records of `sluice filter --verdicts` or `sluice recv --verdicts`:\n"
+    "                   without cost, time, attributes (so no groups) and payloads\n"
     "  --samples N      of the last N samples, beside the N before them\n"
-    "  --last TIME      of the last 7d, 12h, 30m or 90s before the newest sample of the log, "
-    "beside "
-    "as\n"
-    "                   long a time before\n"
+    "  --last TIME      of the last 7d, 12h, 30m or 90s before the newest sample of the log,\n"
+    "                   beside as long a time before\n"
     "  -c FILE          of the filter, or --set KEY=VALUE: its rules are drawn into the page\n"
-    "  -o FILE.html     a page with everything in it, to be opened anywhere or mailed: beside the\n"
-    "                   numbers at most 20 pairs of duplicates and the 10 samples at the end of "
-    "each\n"
-    "                   score, 400 characters of a text, pictures of 96 pixels\n"
+    "  -o FILE.html     a page with everything in it, to be opened anywhere or mailed: beside\n"
+    "                   the numbers at most 20 pairs of duplicates and the 10 samples at the\n"
+    "                   end of each score, 400 characters of a text, pictures of 96 pixels;\n"
+    "                   - = standard output\n"
     "  --bare           no texts and no pictures in it\n"
     "  --json           the whole portfolio\n"
     "  --labels FILE    what to label first, best first: .csv or .jsonl\n";
@@ -131,6 +128,12 @@ static bool ends_with(const char *text, const char *end)
 
 static sluice_status write_file(const char *path, const sluice_bytes *bytes, sluice_message *why)
 {
+    if (strcmp(path, "-") == 0) { /* main looks whether there was room */
+        return fwrite(bytes->data, 1, bytes->size, stdout) == bytes->size
+                   ? SLUICE_OK
+                   : sluice_fail(why, SLUICE_E_IO, "cannot write standard output: %s",
+                                 strerror(errno));
+    }
     FILE *file = fopen(path, "w");
     bool written = file != NULL && fwrite(bytes->data, 1, bytes->size, file) == bytes->size;
     if (file == NULL || fclose(file) != 0 || !written) {
@@ -213,6 +216,9 @@ static const char *fault_of(const report_options *options)
     if (options->labels != NULL && !ends_with(options->labels, ".csv") &&
         !ends_with(options->labels, ".jsonl")) {
         return "--labels: a name that ends in .csv or .jsonl";
+    }
+    if (options->json && options->page != NULL && strcmp(options->page, "-") == 0) {
+        return "-o - and --json: standard output takes one of them";
     }
     if (!options->json && options->labels == NULL && options->page == NULL) {
         return "-o FILE.html, --json or --labels FILE: what to write";

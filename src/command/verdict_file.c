@@ -1,5 +1,6 @@
 /* verdict_file.c - reads a file of verdict records, line by line. */
 #include "command/verdict_file.h"
+#include "command/stream.h"
 #include "command/verdict_line.h"
 
 #include <errno.h>
@@ -7,6 +8,40 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static ssize_t read_stream(void *cookie, char *data, size_t size)
+{
+    sluice_message why;
+    size_t n_read = 0;
+    sluice_status status = sl_stream_read(cookie, (uint8_t *)data, size, &n_read, &why);
+    if (status == SLUICE_OK || status == SLUICE_E_CLOSED) {
+        return (ssize_t)n_read;
+    }
+    errno = EIO;
+    return -1;
+}
+
+static int close_stream(void *cookie)
+{
+    sl_stream *stream = cookie;
+    sl_stream_close(&stream);
+    return 0;
+}
+
+FILE *sl_verdict_file_open(const char *path, sluice_message *why)
+{
+    sl_stream *stream;
+    if (sl_stream_open(path, &stream, why) != SLUICE_OK) {
+        return NULL;
+    }
+    const cookie_io_functions_t calls = {.read = read_stream, .close = close_stream};
+    FILE *file = fopencookie(stream, "r", calls);
+    if (file == NULL) {
+        (void)sluice_fail(why, SLUICE_E_NOMEM, "no memory to read %s", path);
+        sl_stream_close(&stream);
+    }
+    return file;
+}
 
 static sluice_status read_lines(FILE *file, const char *path, sl_verdict_visit *visit,
                                 void *context, sluice_message *why)
@@ -40,13 +75,11 @@ static sluice_status read_lines(FILE *file, const char *path, sl_verdict_visit *
 sluice_status sl_verdict_file_read(const char *path, sl_verdict_visit *visit, void *context,
                                    sluice_message *why)
 {
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    FILE *file = sl_verdict_file_open(path, why);
     if (file == NULL) {
-        return sluice_fail(why, SLUICE_E_IO, "cannot open %s: %s", path, strerror(errno));
+        return SLUICE_E_IO;
     }
     sluice_status status = read_lines(file, path, visit, context, why);
-    if (file != stdin) {
-        fclose(file);
-    }
+    fclose(file);
     return status;
 }

@@ -138,7 +138,8 @@ static const char *read_record(json_t *record, sluice_sample *sample)
 sluice_status sl_verdict_line_read(sluice_span line, sl_verdict_line *out, sluice_message *why)
 {
     json_error_t error;
-    *out = (sl_verdict_line){.json = json_loadb((const char *)line.data, line.size, 0, &error)};
+    *out = (sl_verdict_line){
+        .json = json_loadb((const char *)line.data, line.size, JSON_ALLOW_NUL, &error)};
     if (out->json == NULL) {
         return sluice_fail(why, SLUICE_E_BADSAMPLE, "not JSON: %s", error.text);
     }

@@ -15,8 +15,9 @@
  *
  * Why the hashes are seeded: two streams with different seeds share nothing that could be joined,
  * and nobody who does not know the seed can prepare collisions.
- * Why empty samples have no features: they would all be duplicates of the first. Images without
- * structure have no signature, for the same reason: only their bytes are compared. */
+ * Why empty samples are compared by their id: by their bytes they would all be duplicates of the
+ * first, and without a hash one that is sent again would be another sample. Images without
+ * structure have no signature, for the first reason: only their bytes are compared. */
 #include "features/features.h"
 
 #include "sluice/engine.h"
@@ -42,7 +43,7 @@
 
 #include <xxhash.h>
 
-typedef enum media_class { MEDIA_TEXT, MEDIA_IMAGE, MEDIA_OTHER } media_class;
+typedef enum media_class { MEDIA_TEXT, MEDIA_IMAGE, MEDIA_OTHER, MEDIA_EMPTY } media_class;
 
 struct sl_features {
     sl_unicode *unicode;
@@ -352,6 +353,11 @@ void sl_features_make(sl_features *features, sluice_sample *sample)
     memset(&sample->features, 0, offsetof(sluice_features, bottom));
     features->no_memory = false;
     if (sample->payload.size == 0) {
+        if (sample->views.n_views == 0) { /* else hash_views */
+            hash_bytes(sample->id.data, sample->id.size, features->seed + (uint64_t)MEDIA_EMPTY,
+                       sample->features.raw_hash);
+            sample->features.has = SLUICE_HAS_RAW;
+        }
         return;
     }
     sluice_span type = without_parameters(sample->media_type);

@@ -264,6 +264,15 @@ def test_empty_texts_are_samples_like_others(running):
     assert received.read_bytes() == records
 
 
+def test_an_empty_sample_that_is_sent_again_is_redelivered(running):
+    lines = b'{"id":"a","text":""}\n{"id":"b","text":""}\n{"id":"a","text":""}\n'
+    records = [json.loads(line) for line in sluice("filter", "-o", "/dev/null", "--verdicts", "-", stdin=lines).stdout.splitlines()]
+    assert [r["offset"] for r in records] == [0, 1, 0] and records[2] == records[0]
+    for redelivered in (1, 3):  # the second time by a producer that lost its count
+        counts = json.loads(sluice("send", "--to", running.ingest, "--json", stdin=lines).stdout)
+        assert (counts["redelivered"], counts["dropped"]) == (redelivered, 0)
+
+
 # --- 256 MiB ---
 
 def test_frame_of_256_mib_closes_the_connection_and_others_are_served(running):

@@ -161,6 +161,15 @@ def test_recv_all_shows_dropped_samples_and_commits_nothing(running):
     assert len(recv(running)) == 5
 
 
+def test_recv_verdicts_to_standard_output_come_in_place_of_the_samples(running, tmp_path):
+    send(running, stdin=lines_of(3))
+    recv(running, "--group", "a", "--verdicts", tmp_path / "v.jsonl")
+    done = subprocess.run([SLUICE, "recv", "--from", running.egress, "--group", "b", "--verdicts", "-"], capture_output=True,
+                          cwd=tmp_path, check=True)
+    assert done.stdout == (tmp_path / "v.jsonl").read_bytes() and done.stdout.count(b"\n") == 3
+    assert not (tmp_path / "-").exists()
+
+
 def test_recv_follow_waits_for_more(running):
     command = [SLUICE, "recv", "--from", running.egress, "--follow", "-n", "3", "--bare"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:

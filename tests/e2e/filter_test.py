@@ -435,6 +435,30 @@ class Files(Case):
         self.assertIn("1 samples", done.stderr.decode())
 
 
+class Verdicts(Case):
+    def test_every_verb_reads_the_verdicts_as_they_were_written(self):
+        """Compressed by name; and the record of a sample that was refused for the NUL in its id."""
+        data = self.jsonl({"id": "a", "text": text(1)}, {"id": "a\0b", "text": text(2)}, {"id": "b", "text": text(1)})
+        for name in ("v.jsonl", "v.jsonl.gz", "v.jsonl.zst"):
+            self.sluice("filter", "--verdicts", name, "-o", "out.jsonl", stdin=data)
+            said = self.sluice("explain", "a", "--verdicts", name).stdout.decode()
+            self.assertEqual([line for line in said.splitlines() if line.startswith("'")], ["'a' (source '') was kept"])
+            total = json.loads(self.sluice("report", "--json", "--verdicts", name).stdout)["portfolio"]["total"]
+            self.assertEqual((total["kept"], total["dropped"]), (1, 1))
+            told = json.loads(self.sluice("check", "--json", "--replay", name).stdout)
+            self.assertEqual((told["samples"], told["refused"], told["changed"]), (2, 1, 0))
+        cut = (self.dir / "v.jsonl.gz").read_bytes()[:-12]
+        (self.dir / "cut.gz").write_bytes(cut)
+        for words in (("explain", "a", "--verdicts"), ("report", "--json", "--verdicts"), ("check", "--replay")):
+            self.assertIn(b"cut.gz", self.sluice(*words, "cut.gz", code=1).stderr)
+
+    def test_a_report_goes_to_standard_output(self):
+        self.sluice("filter", "--verdicts", "v.jsonl", "-o", "out.jsonl", stdin=self.jsonl({"text": text(1)}))
+        self.assertIn(b"</html>", self.sluice("report", "--verdicts", "v.jsonl", "-o", "-").stdout)
+        self.assertFalse((self.dir / "-").exists())
+        self.sluice("report", "--verdicts", "v.jsonl", "-o", "-", "--json", code=64)
+
+
 class Check(Case):
     def test_three_errors_at_once_with_their_places(self):
         (self.dir / "c.yaml").write_text("seed: x\nduplicate:\n  text: {memroy: 1GiB}\n"

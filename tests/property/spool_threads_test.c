@@ -33,7 +33,7 @@ static void *read_on(void *context)
     reader *r = context;
     sluice_bytes out = {0};
     sl_spool_select select = {.below_offset = UINT64_MAX, .max_bytes = 20000};
-    while (!atomic_load(r->stop) && !r->bad) {
+    do { /* at least once: on a busy machine a thread may start when all is written */
         sl_spool_extent extent = sl_spool_extent_of(r->spool);
         sl_spool_selected selected;
         sl_bytes_clear(&out);
@@ -44,7 +44,7 @@ static void *read_on(void *context)
         select.from_offset = selected.next_offset;
         r->n_given += selected.count;
         r->n_looks++;
-    }
+    } while (!atomic_load(r->stop) && !r->bad);
     sl_bytes_fini(&out);
     return NULL;
 }

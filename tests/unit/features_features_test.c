@@ -90,13 +90,13 @@ static void test_both_chinese_scripts_are_one_under_cjk(void **state)
     assert_equal_but_raw(*state, one, two);
 }
 
-static void test_empty_sample_has_no_features(void **state)
+static void test_empty_sample_has_the_hash_of_its_id_only(void **state)
 {
     sluice_sample sample = make(*state, "");
-    assert_int_equal(sample.features.has, 0);
+    assert_int_equal(sample.features.has, SLUICE_HAS_RAW);
     assert_int_equal(sample.verdict.decision, SLUICE_KEEP);
     sample = make_bytes(*state, "image/png", "", 0);
-    assert_int_equal(sample.features.has, 0);
+    assert_int_equal(sample.features.has, SLUICE_HAS_RAW);
 }
 
 static void test_text_of_white_space_has_the_raw_hash_only(void **state)
@@ -347,7 +347,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts_that_normalize_alike_differ_in_the_raw_hash_only),
         cmocka_unit_test(test_both_chinese_scripts_are_one_under_cjk),
-        cmocka_unit_test(test_empty_sample_has_no_features),
+        cmocka_unit_test(test_empty_sample_has_the_hash_of_its_id_only),
         cmocka_unit_test(test_text_of_white_space_has_the_raw_hash_only),
         cmocka_unit_test(test_text_without_units_has_no_sketch),
         cmocka_unit_test(test_texts_of_one_unit_are_told_apart),

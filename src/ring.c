@@ -68,7 +68,9 @@ void sl_ring_drain_fd(sl_ring *ring)
     (void)got;
 }
 
-/* The descriptor is written only when the ring was empty: whoever was woken pops until it is. */
+/* The descriptor is written only when the ring was empty: whoever was woken pops until it is.
+ * Signalled without the mutex: whoever wakes may take the processor of a pusher of lower priority
+ * at once, and would then wait for it. */
 void sl_ring_push(sl_ring *ring, void *item)
 {
     pthread_mutex_lock(&ring->mutex);
@@ -76,8 +78,8 @@ void sl_ring_push(sl_ring *ring, void *item)
     bool was_empty = ring->n == 0;
     ring->item[(ring->first + ring->n) % ring->capacity] = item;
     ring->n++;
-    pthread_cond_signal(&ring->pushed);
     pthread_mutex_unlock(&ring->mutex);
+    pthread_cond_signal(&ring->pushed);
     if (ring->fd >= 0 && was_empty) {
         sl_ring_wake(ring);
     }

@@ -1,10 +1,12 @@
 /* word_list.c - which units of a text are words of a fixed list.
  *
- *   hash | 6 bits: word | 6 bits: bit | 6 bits: word | 6 bits: bit | ...
- *              first look                  second look
+ *   hash    | 3 bits: kind | .................... | 7 bits | 7 bits | 7 bits |   of three bytes
+ *                   |                                  |        |        |
+ *   table                                            u8[128]  u8[128]  u8[128]
+ *                   \--> bit `kind` of all three:  maybe; then it is searched for
  *
- * Why two looks of 12 bits: a few hundred words leave one in some hundred other units to search
- * for, and eight units are looked up at once. */
+ * Why 3 bytes of 7 bits: a table is two registers, so eight units are looked up without touching
+ * memory, and a few hundred words leave one in a hundred other units to search for. */
 #include "features/word_list.h"
 
 #include "features/normalize.h"
@@ -17,8 +19,10 @@
 #include <immintrin.h>
 #endif
 
+#define N_TABLES 3
+
 struct sl_word_list {
-    uint64_t first[64], second[64];
+    uint8_t table[N_TABLES][128];
     size_t n;
     uint64_t *sorted; /* [n] */
 };
@@ -63,8 +67,9 @@ sluice_status sl_word_list_open(const sl_unicode *unicode, const char *words, ui
     qsort(list->sorted, list->n, sizeof *list->sorted, compare_hash);
     for (size_t i = 0; i < list->n; i++) {
         uint64_t hash = list->sorted[i];
-        list->first[hash >> 58] |= UINT64_C(1) << (hash >> 52 & 63);
-        list->second[hash >> 46 & 63] |= UINT64_C(1) << (hash >> 40 & 63);
+        for (unsigned j = 0; j < N_TABLES; j++) {
+            list->table[j][hash >> 8 * j & 127] |= (uint8_t)(1u << (hash >> 61));
+        }
     }
     *out = list;
     return SLUICE_OK;
@@ -83,9 +88,9 @@ static uint64_t look_ref(const sl_word_list *list, const uint64_t *hash, size_t 
 {
     uint64_t maybe = 0;
     for (size_t i = 0; i < n; i++) {
-        uint64_t hits = list->first[hash[i] >> 58] >> (hash[i] >> 52 & 63) &
-                        list->second[hash[i] >> 46 & 63] >> (hash[i] >> 40 & 63);
-        maybe |= (hits & 1) << i;
+        uint64_t kinds = list->table[0][hash[i] & 127] & list->table[1][hash[i] >> 8 & 127] &
+                         list->table[2][hash[i] >> 16 & 127];
+        maybe |= (kinds >> (hash[i] >> 61) & 1) << i;
     }
     return maybe;
 }
@@ -94,18 +99,22 @@ static uint64_t look_ref(const sl_word_list *list, const uint64_t *hash, size_t 
 SL_TARGET_AVX512 static uint64_t look_avx512(const sl_word_list *list, const uint64_t *hash,
                                              size_t n)
 {
-    const __m512i low = _mm512_set1_epi64(63), one = _mm512_set1_epi64(1);
+    const uint8_t *tables = list->table[0];
+    const __m512i low0 = _mm512_loadu_si512(tables), high0 = _mm512_loadu_si512(tables + 64);
+    const __m512i low1 = _mm512_loadu_si512(tables + 128), high1 = _mm512_loadu_si512(tables + 192);
+    const __m512i low2 = _mm512_loadu_si512(tables + 256), high2 = _mm512_loadu_si512(tables + 320);
+    const __m512i one = _mm512_set1_epi64(1);
     uint64_t maybe = 0;
     for (size_t i = 0; i < n; i += 8) {
         __mmask8 inside = (__mmask8)(n - i < 8 ? (1u << (n - i)) - 1 : 255u);
         __m512i h = _mm512_maskz_loadu_epi64(inside, hash + i);
-        __m512i word = _mm512_and_si512(_mm512_srli_epi64(h, 46), low);
-        __m512i first = _mm512_i64gather_epi64(_mm512_srli_epi64(h, 58), list->first, 8);
-        __m512i second = _mm512_i64gather_epi64(word, list->second, 8);
-        first = _mm512_srlv_epi64(first, _mm512_and_si512(_mm512_srli_epi64(h, 52), low));
-        second = _mm512_srlv_epi64(second, _mm512_and_si512(_mm512_srli_epi64(h, 40), low));
-        __m512i hits = _mm512_and_si512(first, second);
-        maybe |= (uint64_t)(_mm512_test_epi64_mask(hits, one) & inside) << i;
+        /* every byte is looked up; of each only one counts */
+        __m512i kinds0 = _mm512_permutex2var_epi8(low0, h, high0);
+        __m512i kinds1 = _mm512_srli_epi64(_mm512_permutex2var_epi8(low1, h, high1), 8);
+        __m512i kinds2 = _mm512_srli_epi64(_mm512_permutex2var_epi8(low2, h, high2), 16);
+        __m512i kind = _mm512_sllv_epi64(one, _mm512_srli_epi64(h, 61));
+        __m512i hits = _mm512_and_si512(_mm512_and_si512(kinds0, kinds1), kinds2);
+        maybe |= (uint64_t)(_mm512_test_epi64_mask(hits, kind) & inside) << i;
     }
     return maybe;
 }

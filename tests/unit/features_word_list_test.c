@@ -21,7 +21,7 @@ static void test_word_list_finds_its_words_only(void **state)
     static sl_units units;
     assert_int_equal(sl_unicode_open(&unicode), SLUICE_OK);
     static char words[16 * 1000] = "alpha beta \xc3\xa9t\xc3\xa9";
-    for (int i = 0; i < 1000; i++) { /* so many that both looks let some others pass */
+    for (int i = 0; i < 1000; i++) { /* so many that the look lets others pass */
         sprintf(words + strlen(words), " list%d", i);
     }
     assert_int_equal(sl_word_list_open(unicode, words, 7, &list), SLUICE_OK);
@@ -40,6 +40,14 @@ static void test_word_list_finds_its_words_only(void **state)
         }
         for (size_t at = 6; at + 64 <= units.n; at += 64) {
             assert_int_equal(sl_word_list_find(list, units.hash + at, 64, kernel), 0);
+        }
+    }
+    span = (sluice_span){(const uint8_t *)words, strlen(words)};
+    assert_int_equal(sl_normalize(unicode, span, false, SL_KERNEL_REF, &normal), SLUICE_OK);
+    assert_int_equal(sl_units_make(unicode, &normal, 'w', 7, SL_KERNEL_REF, &units), SLUICE_OK);
+    for (int k = 0; k < 2; k++) {
+        for (size_t at = 0; at + 64 <= units.n; at += 64) {
+            assert_true(sl_word_list_find(list, units.hash + at, 64, kernels[k]) == UINT64_MAX);
         }
     }
     sl_units_fini(&units);

@@ -58,11 +58,20 @@ static int read_file(const char *path, sluice_bytes *text)
     return number;
 }
 
+typedef struct file_text {
+    int unreadable; /* errno; 0: it was read */
+    sluice_bytes text;
+} file_text;
+
 /* FILE and every --set over `config`. */
-static void load_over(const sl_settings *settings, sluice_span text, sluice_config *config,
+static void load_over(const sl_settings *settings, const file_text *file, sluice_config *config,
                       sl_settings_faults *faults, sluice_config_errors *errors)
 {
-    if (settings->file != NULL && sluice_config_parse(config, text, errors) != SLUICE_OK) {
+    if (file->unreadable != 0) {
+        add_unreadable(faults, settings->file, file->unreadable);
+    } else if (settings->file != NULL &&
+               sluice_config_parse(config, (sluice_span){file->text.data, file->text.size},
+                                   errors) != SLUICE_OK) {
         add_faults(faults, settings->file, NULL, errors);
     }
     for (uint32_t i = 0; i < settings->n_assignments; i++) {
@@ -74,11 +83,11 @@ static void load_over(const sl_settings *settings, sluice_span text, sluice_conf
 
 /* A policy may name a reference set that a later --set brings: should the order matter, once more
  * over what every --set says by itself. */
-static sluice_status load_in_any_order(const sl_settings *settings, sluice_span text,
+static sluice_status load_in_any_order(const sl_settings *settings, const file_text *file,
                                        sluice_config *config, sl_settings_faults *faults,
                                        sluice_config_errors *errors)
 {
-    load_over(settings, text, config, faults, errors);
+    load_over(settings, file, config, faults, errors);
     if (faults->n == 0 || settings->n_assignments == 0) {
         return SLUICE_OK;
     }
@@ -90,7 +99,7 @@ static sluice_status load_in_any_order(const sl_settings *settings, sluice_span 
     for (uint32_t i = 0; i < settings->n_assignments; i++) {
         (void)!sluice_config_set(config, settings->assignments[i], errors);
     }
-    load_over(settings, text, config, again, errors);
+    load_over(settings, file, config, again, errors);
     if (again->n < faults->n) {
         *faults = *again;
     }
@@ -107,18 +116,12 @@ sluice_status sl_settings_load(const sl_settings *settings, sluice_config *confi
     if (errors == NULL) {
         return SLUICE_E_NOMEM;
     }
-    sluice_bytes text = {0};
-    sl_settings readable = *settings;
-    int number = settings->file != NULL ? read_file(settings->file, &text) : 0;
-    if (number != 0) {
-        readable.file = NULL;
+    file_text file = {0};
+    if (settings->file != NULL) {
+        file.unreadable = read_file(settings->file, &file.text);
     }
-    sluice_status status =
-        load_in_any_order(&readable, (sluice_span){text.data, text.size}, config, faults, errors);
-    if (number != 0) {
-        add_unreadable(faults, settings->file, number);
-    }
-    sl_bytes_fini(&text);
+    sluice_status status = load_in_any_order(settings, &file, config, faults, errors);
+    sl_bytes_fini(&file.text);
     free(errors);
     if (status != SLUICE_OK) {
         return status;

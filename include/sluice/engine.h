@@ -56,8 +56,8 @@ SLUICE_MUST_USE sluice_status sluice_batch_features(sluice_batch *batch,
  *
  * batch    `arrived_us` and `i_producer` set, features made. Every accepted sample gets the next
  *          offset, its match and its verdict. A refused one has no offset (UINT64_MAX). A
- * redelivered one (match.redelivered) gets the offset and the verdict that it got the first time,
- * no new place in the order, and is not applied. */
+ *          redelivered one (match.redelivered) gets the offset and the verdict that it got the
+ *          first time, no new place in the order, and is not applied. */
 void sluice_engine_run(sluice_engine *engine, sluice_batch *batch);
 
 /* sluice_engine_apply - the one mutator: what one judged sample leaves behind. Cannot fail. Replay
@@ -118,11 +118,14 @@ typedef struct sluice_reference_info {
 } sluice_reference_info;
 
 /* sluice_engine_reference_add - a reference set from the samples of an encoded Batch, between two
- * samples of the stream. It scores from the next block on. Order: a checkpoint saved behind it
- * holds it, and nothing else does, so whoever keeps a log saves one at once. Returns  CONFIG: not a
- * name, no samples, influence is off. CLOSED: the name is taken by another set (the same set once
- * more is OK). TOOBIG: SLUICE_LIMIT_REFERENCES sets, or more than SLUICE_LIMIT_REFERENCE samples.
- * BADSAMPLE: see sluice_engine_reference_batch. Nothing changed. */
+ * samples of the stream. It scores from the next block on.
+ *
+ * Order    A checkpoint saved behind it holds it, and nothing else does, so whoever keeps a log
+ *          saves one at once.
+ * Returns  CONFIG: not a name, no samples, influence is off. CLOSED: the name is taken by another
+ *          set (the same set once more is OK). TOOBIG: SLUICE_LIMIT_REFERENCES sets, or more than
+ *          SLUICE_LIMIT_REFERENCE samples. BADSAMPLE: see sluice_engine_reference_batch. Nothing
+ *          changed. */
 SLUICE_MUST_USE sluice_status sluice_engine_reference_add(sluice_engine *engine, const char *name,
                                                           sluice_span batch, sluice_message *why);
 /* CONFIG: there is none of that name. Its scores are gone from the next sample on. */
@@ -155,8 +158,10 @@ const sluice_portfolio *sluice_engine_groups(const sluice_engine *engine);
  * checkpoint  Borrows what sluice_engine_save wrote there, under the same configuration.
  * Order       a with b or b with a: the same scores to 1e-6 and the same counts, as long as all
  *             sources together are at most SLUICE_LIMIT_SOURCES. Unfinished blocks are learned
- * first. `next_offset` stays that of this engine. Threads     As load. Returns     CORRUPT; CONFIG:
- * encoders that do not go together. Nothing was added. */
+ *             first. `next_offset` stays that of this engine.
+ * Threads     As load.
+ * Returns     CORRUPT; CONFIG: encoders or reference sets that do not go together. Nothing was
+ *             added. */
 SLUICE_MUST_USE sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
                                                   sluice_message *why);
 

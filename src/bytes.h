@@ -45,8 +45,7 @@ static inline bool sl_span_equal(sluice_span a, sluice_span b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-/* True if the bytes are well-formed UTF-8 (no surrogates, no overlong forms); NUL is well-formed.
- */
+/* Whether the bytes are well-formed UTF-8: no surrogates, no overlong forms; NUL may occur. */
 bool sl_utf8_valid(sluice_span span);
 
 #endif

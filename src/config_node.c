@@ -1,9 +1,8 @@
-/* config_node.c - values of the configuration that are lists or mappings: damping, refresh,
- * references.
+/* config_node.c - values that are lists or mappings: damping, refresh, references.
  *
- *   damping:    {margin: 2.0} | {relative: 0.1}
- *   refresh:    auto | [512, 1024]                                         offsets, multiples of
- * 256 references: [{name: a, source: s, samples: 500}, {name: b, path: r.jsonl, views: r.npy}]
+ *   damping:     {margin: 2.0} | {relative: 0.1}
+ *   refresh:     auto | [512, 1024]             offsets, multiples of 256
+ *   references:  [{name: a, source: s, samples: 500}, {name: b, path: r.jsonl, views: r.npy}]
  *
  * Why a row of members first: a mapping is read to its end before anything in it is believed, so
  * that one wrong member gives one error, and the items behind it keep their places. */

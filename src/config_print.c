@@ -1,8 +1,9 @@
 /* config_print.c - the configuration as annotated YAML, and its `state` class as sorted lines.
  *
- *   sl_config_keys[]  ->  # doc [what may stand there; class]      the only text about a key is in
- * the key: value                               table; deploy/sluice.yaml is this
+ *   sl_config_keys[]  ->  # doc [what may stand there; class]
+ *                         key: value
  *
+ * The only text about a key is in the table; deploy/sluice.yaml is this output for the defaults.
  * Parsing the output gives the configuration back: every value is written so that it reads back. */
 #include "config_node.h"
 #include "config_value.h"

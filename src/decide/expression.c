@@ -1,8 +1,10 @@
 /* expression.c - runs the expressions of a policy in a box of Lua 5.4.
  *
- *   scan.c: body, parameters --> return function(percentile_leverage) return (percentile_leverage
- * >= 0.99) end text chunk ---^                       | called once: the function stays on Lua's
- * stack a sample's values ----> arguments ------> true | false | number
+ *   scan.c: body, parameters --> chunk of text    return function(percentile_leverage)
+ *                                                     return (percentile_leverage >= 0.99) end
+ *                                    | called once: the function stays on Lua's stack
+ *                                    v
+ *   a sample's values --> arguments --> the function --> true | false | number
  *
  * The box: no library is opened. Around an expression there are five functions for texts and those
  * of math that neither draw random numbers nor look at anything but their arguments. scan.c has

@@ -1,5 +1,4 @@
-/* portfolio.c - what each source (or group) of a stream came to: counts, costs, scores, repeats,
- * changes.
+/* portfolio.c - what each source (or group) came to: counts, costs, scores, repeats, changes.
  *
  *   name --XXH3--> slot[2048] --> entry[1 + 1024]    entry 0 is "(other)", the rest in order of
  *                                 entry[1 + 64]      first appearance in the log

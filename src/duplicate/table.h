@@ -40,7 +40,7 @@ typedef struct sl_table_entry {
 } sl_table_entry;
 sl_table_entry sl_table_last(const sl_table *table, uint64_t key);
 
-/* Whether `other` may be the key of an entry in the bucket of `key`: that bucket, its fingerprint.
+/* Whether `other` may be the key of an entry in the bucket of `key`: same bucket and fingerprint.
  */
 bool sl_table_same(const sl_table *table, uint64_t key, sl_table_entry entry, uint64_t other);
 

@@ -1,10 +1,11 @@
-/* trace.c - sixteen bytes of a text that tell in what it differs from another that is much alike.
+/* trace.c - sixteen bytes of a text that tell in what it differs from one much alike.
  *
  *   units   la  octava  fecha  de  la  liga  2024 ...            length n
  *   words   sum of the hashes of what is no number               20 bits
  *   numbers hash of the numbers in order                         12 bits, 0 = none
- *   front   | s units | s units | ... from the first unit        12 parts of 4 bits, 0 = no such
- * part back          ... | s units | s units | from the last unit   12 parts of 4 bits
+ *   front   | s units | s units | ...    from the first unit    12 parts of 4 bits
+ *   back       ... | s units | s units | from the last unit     12 parts of 4 bits
+ *                                                               0 = there is no such part
  *
  *   a  | = | = | = | x | . | . |        F = 3 leading parts agree in front,
  *   b  | = | = | = | y | . | . |        K = 2 behind: what differs lies in the n - (F + K) s units

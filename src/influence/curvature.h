@@ -1,5 +1,4 @@
-/* curvature.h - the diagonal of the exact Hessian in the Kronecker eigenbasis, summed over samples.
- */
+/* curvature.h - the diagonal of the exact Hessian in the eigenbasis, summed over samples. */
 #ifndef SL_CURVATURE_H
 #define SL_CURVATURE_H
 

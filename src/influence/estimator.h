@@ -166,8 +166,7 @@ bool sl_refresh_due(const sl_estimator *estimator, uint64_t i_block);
 void sl_refresh_trigger(sl_estimator *estimator, uint64_t publish_block);
 void sl_refresh_offer(sl_estimator *estimator); /* to whoever runs it; also after a load */
 
-/* Makes what waits; false if nothing did. Any thread: it reads copies and what only publish writes.
- */
+/* Makes what waits; false if nothing did. Any thread: reads copies and what only publish writes. */
 bool sl_refresh_run(sl_estimator *estimator);
 void sl_refresh_finish(sl_estimator *estimator);  /* makes what waits, or waits for who is at it */
 void sl_refresh_publish(sl_estimator *estimator); /* makes it, or waits for it, if need be */

@@ -1,10 +1,10 @@
 /* merge.c - one state of an encoder from two that learned from different samples.
  *
- *   sums (moments, gradient, sources, quantiles, reliability)   added
- *   basis                  eigenvectors of the added moments     the same for a + b and b + a
- *   Lambda                 each transported into that basis, then added; warm-up rows are summed in
- * it adapter, mu            the mean of the two, by their weights rows kept (warm-up, references)
- * first those of the one whose rows come first in a fixed order
+ *   sums            (moments, gradient, sources, quantiles, reliability) added
+ *   basis           eigenvectors of the added moments: the same for a + b and b + a
+ *   Lambda          each transported into that basis, then added; warm-up rows are summed in it
+ *   adapter, mu     the mean of the two, by their weights
+ *   rows kept       (warm-up, references) first those of the one that comes first in a fixed order
  *
  * Why a new basis and not that of the larger side: whichever is larger may be a matter of one
  * sample, and the result must not depend on who is merged into whom. Every sum here is one addition

@@ -1,8 +1,9 @@
 /* refresh.c - a new basis and a step of the adapter: triggered, made on a copy, published later.
  *
- *   block b:       trigger = copies of the sums            (frozen state only, so always the same)
- *   b .. b + lag:  run = eigenproblem, step, references    (anywhere; the stream goes on in the
- * old) block b + lag: publish = transport of what the stream added meanwhile, and the change-over
+ *   block b           trigger = copies of the sums; frozen state only, so always the same
+ *   b .. b + lag      run     = eigenproblem, step, references; on any thread, while the stream
+ *                               goes on in the old basis
+ *   block b + lag     publish = transport of what the stream added meanwhile, and the change-over
  *
  * Why the first basis is published where it is triggered: there is nothing to go on with until
  * then, and the rows of the warm-up are kept for one purpose, to sum the curvature in it.

@@ -1,7 +1,7 @@
 /* saved.c - the state of one encoder as bytes, and back.
  *
- *   | numbers | sums | basis, adapter | sources | quantiles | references | refresh | warm-up | open
- * block |
+ *   | numbers | sums | basis, adapter | sources | quantiles |
+ *     references | refresh | warm-up | open block |
  *
  * Only what cannot be made from the rest is there: after a load, derive makes what is frozen, by
  * the same products from the same numbers, so the bits are those of before. Arrays are

@@ -1,8 +1,8 @@
 /* shift.c - how far each source has moved from its own past and from the stream.
  *
  *   rows of a source --> [ current < 64 ] --> [ previous 64 ] --> older, fading
- *                         \____ recent mean ____/                  \ baseline, with the stream's
- * mean
+ *                          \______ recent mean ______/              \ baseline,
+ *                                                                     with the stream's mean
  *
  * Why by source: a coherent group among other groups is no outlier, and no statistic of one sample
  * finds it; the mean of 20 of them stands out at once. Why its own past: real sources differ from

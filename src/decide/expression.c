@@ -355,7 +355,7 @@ sluice_status sl_expression_compile(sl_box *box, const char *text, sl_names *nam
     *number = box->n;
     box->names = names;
     SLUICE_ASSERT(box->n < SL_EXPRESSIONS_MAX);
-    if (!sl_scan(text, names, &scanned, fault)) {
+    if (!sl_scan_expression(text, names, &scanned, fault)) {
         return SLUICE_E_CONFIG;
     }
     int size = snprintf(source, sizeof source, "return function(%s) return (%s) end",

@@ -418,7 +418,8 @@ static bool take_operator(scan *self)
     return false;
 }
 
-bool sl_scan(const char *text, sl_names *names, sl_scanned *out, sl_expression_fault *fault)
+bool sl_scan_expression(const char *text, sl_names *names, sl_scanned *out,
+                        sl_expression_fault *fault)
 {
     *fault = (sl_expression_fault){0};
     *out = (sl_scanned){.n_names = 0};

@@ -1,6 +1,6 @@
 /* scan.h - checks the words of an expression before Lua sees it. */
-#ifndef SL_SCAN_H
-#define SL_SCAN_H
+#ifndef SL_DECIDE_SCAN_H
+#define SL_DECIDE_SCAN_H
 
 #include "decide/names.h"
 
@@ -21,11 +21,12 @@ typedef struct sl_scanned {
     sl_name name[SL_SCAN_NAMES]; /* by parameter */
 } sl_scanned;
 
-/* sl_scan - admits operators, numbers, texts, known names and calls of known functions; nothing
- * that could repeat, define, assign or reach anything else.
+/* sl_scan_expression - admits operators, numbers, texts, known names and calls of known functions;
+ * nothing that could repeat, define, assign or reach anything else.
  *
  * names    Attributes that occur are entered. */
-bool sl_scan(const char *text, sl_names *names, sl_scanned *out, sl_expression_fault *fault);
+bool sl_scan_expression(const char *text, sl_names *names, sl_scanned *out,
+                        sl_expression_fault *fault);
 
 /* The functions that may be called, NULL-terminated; math ones are written math.floor and called
  * math_floor in `body`. */

@@ -1,6 +1,6 @@
 /* rows.h - remembers rows of kept samples in a fixed number of bytes, newest last. */
-#ifndef SL_ROWS_H
-#define SL_ROWS_H
+#ifndef SL_DUPLICATE_ROWS_H
+#define SL_DUPLICATE_ROWS_H
 
 #include "status.h"
 #include "sluice/sample.h"

@@ -1,6 +1,6 @@
 /* rows.h - sums of products along rows of floats, in lanes that every processor adds alike. */
-#ifndef SL_ROWS_H
-#define SL_ROWS_H
+#ifndef SL_INFLUENCE_ROWS_H
+#define SL_INFLUENCE_ROWS_H
 
 #include <stdint.h>
 #include <string.h>

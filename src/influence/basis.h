@@ -22,7 +22,4 @@ void sl_basis_transport(const sl_shape *shape, const float *overlap_out, const f
 void sl_basis_diagonal(const float *upper, const float *basis, uint32_t d, float *work,
                        double *out);
 
-/* Both triangles from the upper one. */
-void sl_basis_mirror(float *upper, uint32_t d);
-
 #endif

@@ -64,7 +64,7 @@ typedef struct sl_estimator {
 
     /* Sums. */
     sl_moments moments;
-    float *lambda;   /* [m][d] in the basis; NULL-like zero before there is one */
+    float *lambda;   /* [m][d] in the basis; zeros while there is none */
     double *eig_sum; /* [d] diag(U' M U), sum form */
     float *gradient; /* [m][d] sum of D since W moved */
     double gradient_weight;
@@ -178,8 +178,7 @@ void sl_refresh_end_warm_block(sl_estimator *estimator);
 /* The curvature of the kept rows of `from` in the basis and at the adapter of `estimator`, faded
  * block by block as the moments were. */
 void sl_refresh_sum_warm(sl_estimator *estimator, const sl_estimator *from, float *lambda);
-void sl_refresh_end_warmup(sl_estimator *estimator);       /* drops those rows */
-uint32_t sl_refresh_warmup(const sl_estimator *estimator); /* samples before the first basis */
+void sl_refresh_end_warmup(sl_estimator *estimator); /* drops those rows */
 
 /* --- saved.c --- */
 

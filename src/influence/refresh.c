@@ -27,7 +27,8 @@ static float *floats(size_t n)
     return calloc(n, sizeof(float));
 }
 
-uint32_t sl_refresh_warmup(const sl_estimator *estimator)
+/* Samples before the first basis. */
+static uint32_t warmup_of(const sl_estimator *estimator)
 {
     uint32_t set = estimator->settings->expert.warmup;
     if (set > 0) {
@@ -60,7 +61,7 @@ sluice_status sl_refresh_open(sl_estimator *estimator)
     refresh->left = floats(shape->n_views * sl_view_floats(shape->dim_out));
     refresh->work = floats(sl_estimator_work_floats(shape));
     SLUICE_TRY(sl_slice_open(shape, estimator->two_sides, &refresh->scratch));
-    estimator->n_warm_room = sl_refresh_warmup(estimator) + SL_BLOCK_SLOTS;
+    estimator->n_warm_room = warmup_of(estimator) + SL_BLOCK_SLOTS;
     const size_t rows = (size_t)estimator->n_warm_room * shape->n_views;
     estimator->warm_outputs = floats(rows * m);
     estimator->warm_inputs = shape->own_inputs ? floats(rows * d) : NULL;
@@ -187,7 +188,7 @@ bool sl_refresh_due(const sl_estimator *estimator, uint64_t i_block)
         return false;
     }
     if (!estimator->live) {
-        return estimator->n_absorbed >= sl_refresh_warmup(estimator);
+        return estimator->n_absorbed >= warmup_of(estimator);
     }
     for (uint32_t i = 0; i < settings->expert.n_refresh; i++) {
         if (settings->expert.refresh[i] == i_block * SL_BLOCK_SLOTS) {

@@ -152,14 +152,16 @@ typedef struct sluice_finding {
     float similarity; /* the method's own unit */
     sluice_span of_id, of_source;
 } sluice_finding;
-struct sluice_verdict;
-/* What is all that keeps a text from being its match. */
+
+/* All in which a text differs from its match. */
 typedef enum sluice_differs {
-    SLUICE_DIFFERS_NONE,    /* nothing, more than that, or it cannot be told                      */
-    SLUICE_DIFFERS_NUMBERS, /* numbers, words of number and of order                              */
-    SLUICE_DIFFERS_SLOT,    /* one run of words: another value in the same template               */
+    SLUICE_DIFFERS_NONE,    /* nothing, more than the below, or it cannot be told */
+    SLUICE_DIFFERS_NUMBERS, /* numbers, words of number and of order */
+    SLUICE_DIFFERS_SLOT,    /* one run of words: another value in the same template */
     SLUICE_N_DIFFERS
 } sluice_differs;
+
+struct sluice_verdict;
 
 typedef struct sluice_match {
     sluice_method method;   /* NONE: nothing found                                           */

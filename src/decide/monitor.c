@@ -7,8 +7,7 @@
  * Why means of blocks: real streams come in bursts (an hour of one topic, a feed sent twice), so
  * single values are far from independent. What the block means of this source did before says how
  * much of a difference is usual; a formula for independent values would cry wolf.
- * Why the slow mean goes on learning: a change that stays becomes the new past, and the alert ends.
- */
+ * Why the slow mean goes on learning: a change that stays becomes the past, and the alert ends. */
 #include "decide/monitor.h"
 
 #include <math.h>

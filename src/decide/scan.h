@@ -14,8 +14,7 @@ typedef struct sl_expression_fault {
 } sl_expression_fault;
 
 typedef struct sl_scanned {
-    char parameters[2 * SL_SCAN_BYTES]; /* "duplicate, percentile_leverage": what stands for the
-                                           names */
+    char parameters[2 * SL_SCAN_BYTES]; /* "duplicate, percentile_leverage": in place of names */
     char body[2 * SL_SCAN_BYTES + 16];  /* the expression with these in place of the names  */
     uint32_t n_names;
     sl_name name[SL_SCAN_NAMES]; /* by parameter */

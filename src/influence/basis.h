@@ -14,7 +14,8 @@ void sl_basis_overlap(const float *new_basis, const float *old_basis, uint32_t n
  * Exact where the Hessian was diagonal in the old basis; keeps the sum; signs and order of the
  * eigenvectors do not matter.
  *
- * lambda   In and out [m][d].      work  Scratch of m d floats. */
+ * work     Scratch of m d floats.
+ * lambda   In and out [m][d]. */
 void sl_basis_transport(const sl_shape *shape, const float *overlap_out, const float *overlap_in,
                         float *work, float *lambda);
 

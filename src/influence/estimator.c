@@ -298,8 +298,7 @@ SL_WIDE static void mean_view(const sl_estimator *estimator, const float *rows, 
     }
 }
 
-/* Mean views and scores of the counted rows, each counting 1: bounds are for what scores rest on.
- */
+/* Mean views and scores of the counted rows, each as 1: bounds are for what scores rest on. */
 static void add_statistics(sl_estimator *estimator, uint32_t i_slice)
 {
     const sl_slice *slice = &estimator->slice[i_slice];

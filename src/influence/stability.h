@@ -21,7 +21,11 @@ void sl_stability_prepare(const sl_shape *shape, const float *moved, sl_slice *s
 void sl_stability_left(const sl_shape *shape, const sl_slice *slice, const float *v, uint32_t dim,
                        float *left);
 
-/* |D|^2 of every row, from left and right in any pair of orthonormal bases. */
+/* |D|^2 of every row, from left and right in any pair of orthonormal bases.
+ *
+ *     |D|^2 = sum_{k,l} (left_k . left_l) (right_k . right_l)
+ *
+ * left, right  Borrow [K][64][m] and [K][64][d]. */
 void sl_stability_norm2(const sl_shape *shape, const float *left, const float *right,
                         double norm2[SL_SLOTS]);
 

@@ -22,8 +22,7 @@
 #define GAP_WEIGHT     0.02
 #define GAP_FORGETTING 0.998
 
-/* effect: what a person would want to be told of. variance: of the mean of 64 independent values.
- */
+/* effect: what a person wants to be told of. variance: of the mean of 64 independent values. */
 static const sl_monitor_limits limits[N_SIGNALS] = {
     [SLUICE_ALERT_DUPLICATES] = {0.10, 0.0002}, [SLUICE_ALERT_RARE] = {0.05, 0.0002},
     [SLUICE_ALERT_INFLUENCE] = {0.10, 0.0013},  [SLUICE_ALERT_SHIFT] = {3.0, 0.1},

@@ -323,12 +323,11 @@ static bool try_out(sl_box *box, uint32_t number, sl_value_type wanted, sluice_m
             return false;
         }
         if (outcome != SL_OUTCOME_FAULT && !good) {
-            (void)sluice_fail(
-                fault, SLUICE_OK, "it gives %s; expected %s",
-                truth                          ? "true or false"
-                : outcome == SL_OUTCOME_NUMBER ? "a number"
-                                               : "a text",
-                wanted == SL_VALUE_NUMBER ? "a number" : "a comparison, which gives true or false");
+            const char *expected =
+                wanted == SL_VALUE_NUMBER ? "a number" : "a comparison, which gives true or false";
+            const char *given = outcome == SL_OUTCOME_NUMBER ? "a number" : "a text";
+            (void)sluice_fail(fault, SLUICE_OK, "it gives %s; expected %s",
+                              truth ? "true or false" : given, expected);
             return false;
         }
     }

@@ -53,12 +53,12 @@ static sl_monitor_news close_block(sl_monitor *monitor, const sl_monitor_limits 
     double usual = monitor->mean;
     double distance = fabs(monitor->fast - usual);
     double limit = largest_usual(monitor, limits);
-    sl_monitor_news news = {
-        .raised = known && !monitor->raised && distance > limit,
-        .cleared =
-            monitor->raised && distance<limit / 2, .usual = usual, .limit = monitor->fast> usual
-                ? usual + limit
-                : usual - limit};
+    double passed = monitor->fast > usual ? usual + limit : usual - limit;
+    bool calm = distance < limit / 2;
+    sl_monitor_news news = {.raised = known && !monitor->raised && distance > limit,
+                            .cleared = monitor->raised && calm,
+                            .usual = usual,
+                            .limit = passed};
     monitor->raised = (monitor->raised || news.raised) && !news.cleared;
     learn(monitor, limits, of_block);
     monitor->blocks++;

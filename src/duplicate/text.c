@@ -361,8 +361,7 @@ static void start(text_probe *search, const sl_text *text, const sluice_sample *
     search->best = (sl_row){.offset = UINT64_MAX};
 }
 
-/* What the row and the sample have in common, out of search->all; 0 if it is below the threshold.
- */
+/* What the row and the sample have in common, out of search->all; 0 if below the threshold. */
 static uint32_t score_of(text_probe *search, const sl_row *row)
 {
     const uint8_t *sketch = search->sample->features.sketch;

@@ -102,8 +102,7 @@ static sl_class class_of(uint32_t code_point)
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_CS:
     case UTF8PROC_CATEGORY_CO:
-        /* Planes 2 and 3 hold nothing but ideographs, also those that utf8proc does not know yet.
-         */
+        /* Planes 2 and 3 hold nothing but ideographs, also some that utf8proc does not know. */
         return code_point - 0x20000 < 0x20000 ? SL_CLASS_HAN : SL_CLASS_OTHER;
     default:
         return code_point == '_' ? SL_CLASS_LETTER : SL_CLASS_PUNCT;

@@ -13,8 +13,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define SAVED_VERSION                                                                              \
-    2 /* 1: without the variances of the last basis, and which references take part */
+/* 1: without the variances of the last basis, and without which references take part. */
+#define SAVED_VERSION 2
 
 /* One walk over all fields, for both directions: `out` is written, or `in` is read. */
 typedef struct saved_walk {

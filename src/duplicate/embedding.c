@@ -24,7 +24,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TYPICAL_DIM      384
 #define FLAT_ROWS        131072 /* visible ones: more are found by keys                           */
 #define KEYS_FROM_ROWS   300000 /* a budget that holds fewer has no keys                          */
 #define KEYS_FROM_COSINE 0.90
@@ -63,7 +62,7 @@ static uint32_t row_bytes_of(uint32_t dim, uint32_t id_bytes)
 
 static uint32_t rows_for(uint64_t memory, uint64_t keys_bytes)
 {
-    double row = (double)row_bytes_of(TYPICAL_DIM, SL_INDEX_ID_BYTES) * 65 / 64;
+    double row = (double)row_bytes_of(SL_DUPLICATE_PLAN_DIM, SL_INDEX_ID_BYTES) * 65 / 64;
     double n_rows = (double)memory / (row + SL_SIGNS_ROW_BYTES + (double)keys_bytes);
     return n_rows < 1 ? 1 : n_rows > INT32_MAX ? INT32_MAX : (uint32_t)n_rows;
 }
@@ -425,7 +424,8 @@ sl_duplicate_usage sl_embedding_usage(const sl_embedding *embedding)
 {
     uint64_t rows = sl_rows_count(embedding->rows), bytes = sl_rows_used_bytes(embedding->rows);
     uint64_t bytes_max = sl_rows_capacity_of(&embedding->rows_options);
-    uint64_t row_bytes = rows > 0 ? bytes / rows : row_bytes_of(TYPICAL_DIM, SL_INDEX_ID_BYTES);
+    uint64_t row_bytes =
+        rows > 0 ? bytes / rows : row_bytes_of(SL_DUPLICATE_PLAN_DIM, SL_INDEX_ID_BYTES);
     uint64_t rows_max = bytes_max / row_bytes;
     return (sl_duplicate_usage){
         .rows = rows,

@@ -51,6 +51,14 @@ typedef struct sl_refresh {
     sl_slice scratch;
 } sl_refresh;
 
+/* Rows of the warm-up, in order: the curvature is summed over them once there is a basis. */
+typedef struct sl_warm {
+    uint32_t n, n_blocks, n_room; /* rows there; blocks that had any; rows that fit */
+    float *outputs, *inputs;      /* [n_room][K][...]; inputs NULL without own ones */
+    float *weight;                /* [n_room] */
+    uint32_t *block_end;          /* [n_room] rows at the end of each block that had any */
+} sl_warm;
+
 typedef struct sl_estimator {
     sl_shape shape;
     const sluice_influence_config *settings; /* borrowed */
@@ -75,11 +83,7 @@ typedef struct sl_estimator {
     double source_count[SL_SHIFT_SOURCES], source_total; /* decayed, for the bound */
     sl_reliability reliability;
 
-    /* Rows of the warm-up, in order: the curvature is summed over them once there is a basis. */
-    float *warm_outputs, *warm_inputs;
-    float *warm_weight;
-    uint32_t *warm_block_end; /* rows at the end of each block that had any */
-    uint32_t n_warm, n_warm_blocks, n_warm_room;
+    sl_warm warm;
 
     /* Frozen: what scores are made with. */
     bool live;

@@ -99,10 +99,11 @@ void sl_shift_merge(sl_shift *shift, const sl_shift *other, const uint16_t *sour
         for (uint32_t which = CURRENT; which < N_SUMS; which++) {
             float *to = sum_of(shift, which, source_of[i]);
             const float *from = sum_of(other, which, i);
-            for (uint32_t j = 0; j<shift->dim && * n_of(other, which, i)> 0; j++) {
+            const float n = *n_of(other, which, i);
+            for (uint32_t j = 0; j < shift->dim && n > 0; j++) {
                 to[j] += from[j];
             }
-            *n_of(shift, which, source_of[i]) += *n_of(other, which, i);
+            *n_of(shift, which, source_of[i]) += n;
         }
     }
     shift->spread += other->spread;

@@ -33,9 +33,10 @@ typedef struct sluice_rule_faults {
     const char *text; /* of the first one; lent until the policy changes */
 } sluice_rule_faults;
 
-SLUICE_MUST_USE sluice_status
-sluice_engine_open(const sluice_config *config, sluice_engine **out,
-                   sluice_message *why);            /* Borrows config; Gives *out */
+/* Copies config; Gives *out. CONFIG: a budget of memory holds no row, or the policy is wrong.
+ * NOMEM: the memory cannot be reserved. */
+SLUICE_MUST_USE sluice_status sluice_engine_open(const sluice_config *config, sluice_engine **out,
+                                                 sluice_message *why);
 void sluice_engine_close(sluice_engine **engine_p); /* Takes; NULL ok */
 
 /* Makes all of the budgeted memory real now (it takes a moment), so that no sample waits later for
@@ -48,6 +49,10 @@ const sluice_config *sluice_engine_config(const sluice_engine *engine);
 
 /* sluice_batch_features - fills `features` of every sample that is not refused; and its views,
  * where none came and the configuration says `encoder: builtin`.
+ *
+ * batch    Decoded. A payload that cannot be used turns its sample into a refused one.
+ * config   Borrows; of a batch always the same, as its scratch is made by the first call.
+ * Returns  NOMEM: some samples have no features; the batch is to be decoded again.
  * Threads  Pure; any thread, one batch each. */
 SLUICE_MUST_USE sluice_status sluice_batch_features(sluice_batch *batch,
                                                     const sluice_config *config);
@@ -134,13 +139,20 @@ SLUICE_MUST_USE sluice_status sluice_engine_reference_remove(sluice_engine *engi
 uint32_t sluice_engine_references(const sluice_engine *engine,
                                   sluice_reference_info out[SLUICE_LIMIT_REFERENCES]);
 
-/* Small state (counts by source, budget, influence) as a checkpoint; the index is not in it (rows
- * are). */
+/* Appends the small state (counts by source, budget, influence) as a checkpoint; the index is not
+ * in it (rows are). NOMEM: `out` may hold a part of it. */
 SLUICE_MUST_USE sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out);
+
+/* Into an engine that was just opened with the same `state` class of keys. CORRUPT, NOMEM: it is
+ * then good for another load, or for closing. */
 SLUICE_MUST_USE sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint);
 
 /* The portfolio as it was at a checkpoint, for who has no engine.
- * groups  NULL, or one by group; untouched where the checkpoint has none. */
+ *
+ * portfolio    In and out: one by source.
+ * groups       NULL, or one by group; untouched where the checkpoint has none.
+ * next_offset  Out: samples before the checkpoint.
+ * Returns      CORRUPT, NOMEM. */
 SLUICE_MUST_USE sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpoint,
                                                              sluice_portfolio *portfolio,
                                                              sluice_portfolio *groups,
@@ -185,6 +197,7 @@ sluice_rule_faults sluice_engine_rule_faults(const sluice_engine *engine, uint32
 uint32_t sluice_engine_n_groups(const sluice_engine *engine);
 sluice_group_counts sluice_engine_group(const sluice_engine *engine, uint32_t i_group);
 sluice_fairness sluice_engine_fairness(const sluice_engine *engine);
+
 /* What is known of one encoder; the thread of run. */
 typedef struct sluice_encoder_state {
     char name[SLUICE_LIMIT_SOURCE_BYTES + 1];
@@ -197,6 +210,7 @@ typedef struct sluice_encoder_state {
 uint32_t sluice_engine_encoders(const sluice_engine *engine,
                                 sluice_encoder_state out[SLUICE_LIMIT_ENCODERS]);
 
+/* Whether index and portfolio are whole. `reason` is set, to static text, on false. */
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason);
 
 #endif

@@ -8,9 +8,10 @@
  *   memory  | rows: names, vector of 16-bit integers | 512 bits and the place of each | keys |
  *
  * Why a scan: up to about 1e5 rows it is faster than any graph or inverted file and misses nothing
- * that a formula does not say. Why keys beyond, and from a cosine of .90 on: the scan grows with
- * the rows; below .90 too many bits of a key differ, so the scan stays, whatever it costs.
- * Which of the two answers depends on the rows that the sample may be told of: a fact of the log.
+ * that a formula does not say.
+ * Why keys beyond, and from a cosine of .90 on: the scan grows with the rows; below .90 too many
+ * bits of a key differ, so the scan stays, whatever it costs. Which of the two answers depends on
+ * the rows that the sample may be told of: a fact of the log.
  * Why rows of 384 numbers set how many there can be: the dimension is not known when the memory is
  * laid out. Longer vectors fill the bytes first, shorter ones the count.
  * Why the key of the encoder flips bits: vectors of two encoders must not even pass the filter. */

@@ -11,11 +11,12 @@
  *   b  | = | = | = | y | . | . |        K = 2 behind: what differs lies in the n - (F + K) s units
  *                  <-K->                between
  *
- * s is the first of 1 2 3 4 6 8 12 16 24 with 12 s >= n, so that texts of about the same
- * length are cut alike.
+ * s is the first of 1 2 3 4 6 8 12 16 24 with 12 s >= n, so that texts of about the same length are
+ * cut alike.
  * Why parts from both ends: a slot that is longer in one text shifts what is behind it.
  * Why a sum of words: a number of two units in place of one shifts everything, and a bag does not
- * mind. Why so few bits: a match is much alike already; the trace only says how.
+ * mind.
+ * Why so few bits: a match is much alike already; the trace only says how.
  * Why a list of words: "octava fecha" and "decima fecha" are two days' tables. */
 #include "features/trace.h"
 

@@ -12,8 +12,8 @@
  *
  * So text falls into segments "(SIMPLE or SPECIAL) CONTINUE*" that normalize independently.
  * Why at open and not at build time: the tables then are those of the utf8proc that runs, and there
- * is one source for both paths. Why a stable counting sort for the order: utf8proc's own is
- * quadratic on a hostile run of marks.
+ * is one source for both paths.
+ * Why a stable counting sort for the order: utf8proc's own is quadratic on a hostile run of marks.
  * Source: Unicode Standard Annex 15 (normalization), 29 (text segmentation). */
 #include "features/unicode.h"
 #include "features/fold_chinese.h"

@@ -5,7 +5,8 @@
  *
  * Why transport and not a fresh start: curvature is a long average, and throwing it away at each
  * refresh costs more agreement than any stale basis (rank correlation of `toward` .92-.99 against
- * .998 and more). Why not keep it as it is: eigenvectors change places. */
+ * .998 and more).
+ * Why not keep it as it is: eigenvectors change places. */
 #include "influence/basis.h"
 
 #include <string.h>

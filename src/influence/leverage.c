@@ -5,7 +5,8 @@
  *                                        by Sherman-Morrison, p = 1 / (eig + ridge)
  *
  * Why centred: embeddings sit in a narrow cone, and without the mean taken out leverage measures
- * the cone. Why not the eigenbasis of the centred moment: one basis serves curvature and leverage.
+ * the cone.
+ * Why not the eigenbasis of the centred moment: one basis serves curvature and leverage.
  *
  * d_eff = sum e / (e + ridge) over the eigenvalues e of the centred moment is the mean of the
  * leverage before it is divided. In a new basis it is exact without an eigenproblem, because

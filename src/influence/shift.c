@@ -5,9 +5,10 @@
  *                                                                     with the stream's mean
  *
  * Why by source: a coherent group among other groups is no outlier, and no statistic of one sample
- * finds it; the mean of 20 of them stands out at once. Why its own past: real sources differ from
- * each other always, and that is no news. Why buckets: what is recent must not be in its own
- * baseline, or a young source would be compared with itself.
+ * finds it; the mean of 20 of them stands out at once.
+ * Why its own past: real sources differ from each other always, and that is no news.
+ * Why buckets: what is recent must not be in its own baseline, or a young source would be compared
+ * with itself.
  * Why the scatter is measured: the mean of K views scatters less than one view, how much less only
  * the augmentations know.
  * Source: chi-square of a mean, research on rare samples. */

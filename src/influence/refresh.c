@@ -195,7 +195,7 @@ bool sl_refresh_due(const sl_estimator *estimator, uint64_t i_block)
             return true;
         }
     }
-    double between = estimator->source_total / 4; /* decayed number of samples */
+    double between = estimator->source_total / 4; /* a quarter of what is remembered, decayed */
     between = between > MOST_BETWEEN ? MOST_BETWEEN : between;
     const double least = 8.0 * estimator->shape.dim_in; /* or refreshes cost more than scores */
     between = between < least ? least : between;

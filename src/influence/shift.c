@@ -20,8 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STREAM_SAMPLES 64 /* the stream's mean counts as this many older samples */
-#define LEAST_SAMPLES  8  /* of a source, before it has a z */
+#define STREAM_SAMPLES 64  /* the stream's mean counts as this many older samples */
+#define LEAST_SAMPLES  8   /* of a source, before it has a z */
+#define RIDGE_SHARE    0.1 /* of the mean variance */
 
 enum { CURRENT, PREVIOUS, OLDER, N_SUMS };
 
@@ -143,7 +144,7 @@ SL_WIDE void sl_shift_add_spread(sl_shift *shift, const float *rows, uint32_t n,
                                  const sl_leverage *leverage)
 {
     const uint32_t d = leverage->dim;
-    const double ridge = 0.1 * mean_variance_of(leverage) + 1e-12;
+    const double ridge = RIDGE_SHARE * mean_variance_of(leverage) + 1e-12;
     for (uint32_t i = 0; i < n; i++) {
         const float *row = rows + (size_t)i * d;
         sl_double4 sum = {0};
@@ -169,7 +170,7 @@ static float z_of(const sl_shift *shift, const float *y, double n, const sl_leve
     double variance = 0;
     for (uint32_t j = 0; j < leverage->dim; j++) {
         double e = (double)leverage->centred[j];
-        double p = 1 / (e + 0.1 * mean_variance + 1e-12);
+        double p = 1 / (e + RIDGE_SHARE * mean_variance + 1e-12);
         t += p * (double)y[j] * (double)y[j];
         expected += p * e;
         variance += p * e * p * e;

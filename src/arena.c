@@ -1,7 +1,6 @@
 /* arena.c - memory of one batch: many small allocations, one reset, a hard cap.
  *
- *   chunk -> chunk -> chunk      the newest chunk is bumped; a large request gets a chunk of its
- * size
+ *   chunk -> chunk -> chunk      the newest chunk is bumped; a large request gets one of its size
  *
  * Why a cap and not only a size: a parser asks for as much as its input tells it to; the cap turns
  * a hostile input into a refused one. */

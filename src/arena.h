@@ -18,8 +18,7 @@ void sl_arena_reset(sl_arena *arena, size_t cap_bytes);
  * machine has no memory left: the caller says which sample was too large. */
 void *sl_arena_alloc(sl_arena *arena, size_t size);
 
-/* Raises the cap: what a later stage adds is bounded by that stage, not by the size of the input.
- */
+/* Raises the cap: what a later stage adds is bounded by that stage, not by the input's size. */
 void sl_arena_allow(sl_arena *arena, size_t extra_bytes);
 size_t sl_arena_used(const sl_arena *arena);
 

@@ -164,8 +164,7 @@ uint64_t sl_reader_varint(sl_reader *reader)
     return 0;
 }
 
-/* Björn Höhrmann's rules without his table: lead byte gives the length and the range of the second.
- */
+/* Höhrmann's rules without his table: the lead byte gives length and range of the second byte. */
 static size_t utf8_length(const uint8_t *at, size_t left)
 {
     uint8_t lead = at[0];

@@ -12,6 +12,9 @@
 void sl_bytes_init(sluice_bytes *bytes);
 void sl_bytes_fini(sluice_bytes *bytes);  /* frees; the buffer is empty again */
 void sl_bytes_clear(sluice_bytes *bytes); /* size 0, keeps the capacity       */
+
+/* Room for `extra` more bytes, and what appends. NOMEM: nothing was appended. Integers go out in
+ * little-endian order, varints as protobuf writes them. */
 SLUICE_MUST_USE sluice_status sl_bytes_reserve(sluice_bytes *bytes, size_t extra);
 SLUICE_MUST_USE sluice_status sl_bytes_append(sluice_bytes *bytes, const void *data, size_t size);
 SLUICE_MUST_USE sluice_status sl_bytes_put_u8(sluice_bytes *bytes, uint8_t value);
@@ -45,8 +48,7 @@ static inline bool sl_span_equal(sluice_span a, sluice_span b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
-/* True if the bytes are well-formed UTF-8 (no surrogates, no overlong forms); NUL is well-formed.
- */
+/* Whether the bytes are well-formed UTF-8: no surrogates, no overlong forms; NUL may occur. */
 bool sl_utf8_valid(sluice_span span);
 
 #endif

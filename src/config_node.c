@@ -1,14 +1,14 @@
-/* config_node.c - values of the configuration that are lists or mappings: damping, refresh,
- * references.
+/* config_node.c - values that are lists or mappings: damping, refresh, references.
  *
- *   damping:    {margin: 2.0} | {relative: 0.1}
- *   refresh:    auto | [512, 1024]                                         offsets, multiples of
- * 256 references: [{name: a, source: s, samples: 500}, {name: b, path: r.jsonl, views: r.npy}]
+ *   damping:     {margin: 2.0} | {relative: 0.1}
+ *   refresh:     auto | [512, 1024]             offsets, multiples of 256
+ *   references:  [{name: a, source: s, samples: 500}, {name: b, path: r.jsonl, views: r.npy}]
  *
  * Why a row of members first: a mapping is read to its end before anything in it is believed, so
  * that one wrong member gives one error, and the items behind it keep their places. */
 #include "config_node.h"
 #include "config_policy.h"
+#include "config_value.h"
 #include "bytes.h"
 
 #include <math.h>
@@ -270,22 +270,10 @@ void sl_config_node_read(const sl_config_key *key, sl_config_yaml *yaml,
 
 /* --- printing --- */
 
-static sluice_status put_text(sluice_bytes *out, const char *text)
-{
-    return sl_bytes_append(out, text, strlen(text));
-}
-
 static sluice_status put_quoted(sluice_bytes *out, const char *label, const char *text)
 {
-    SLUICE_TRY(put_text(out, label));
-    SLUICE_TRY(put_text(out, "\""));
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\') {
-            SLUICE_TRY(sl_bytes_put_u8(out, '\\'));
-        }
-        SLUICE_TRY(sl_bytes_put_u8(out, (uint8_t)*text));
-    }
-    return put_text(out, "\"");
+    SLUICE_TRY(sl_config_put_text(out, label));
+    return sl_config_put_quoted(out, text);
 }
 
 static sluice_status print_reference(const sluice_reference *from, sluice_bytes *out)
@@ -297,11 +285,11 @@ static sluice_status print_reference(const sluice_reference *from, sluice_bytes 
         if (from->views[0] != '\0') {
             SLUICE_TRY(put_quoted(out, ", views: ", from->views));
         }
-        return put_text(out, "}");
+        return sl_config_put_text(out, "}");
     }
     SLUICE_TRY(put_quoted(out, ", source: ", from->source));
     snprintf(samples, sizeof samples, ", samples: %u}", from->samples);
-    return put_text(out, samples);
+    return sl_config_put_text(out, samples);
 }
 
 sluice_status sl_config_node_print(const sl_config_key *key, const sluice_config *config,
@@ -315,30 +303,25 @@ sluice_status sl_config_node_print(const sl_config_key *key, const sluice_config
     if (key->type == SL_CONFIG_DAMPING) {
         bool margin = influence->damping.margin > 0;
         double value = margin ? influence->damping.margin : influence->damping.relative;
-        for (int digits = 1; digits <= 17; digits++) {
-            snprintf(text, sizeof text, "{%s: %.*g}", margin ? "margin" : "relative", digits,
-                     value);
-            if (fabs(strtod(strchr(text, ' ') + 1, NULL) - value) <= 0) {
-                break;
-            }
-        }
-        return put_text(out, text);
+        SLUICE_TRY(sl_config_put_text(out, margin ? "{margin: " : "{relative: "));
+        SLUICE_TRY(sl_config_put_real(out, value));
+        return sl_config_put_text(out, "}");
     }
     if (key->type == SL_CONFIG_OFFSETS) {
         if (influence->expert.n_refresh == 0) {
-            return put_text(out, "auto");
+            return sl_config_put_text(out, "auto");
         }
         for (uint32_t i = 0; i < influence->expert.n_refresh; i++) {
             snprintf(text, sizeof text, "%s%llu", i == 0 ? "[" : ", ",
                      (unsigned long long)influence->expert.refresh[i]);
-            SLUICE_TRY(put_text(out, text));
+            SLUICE_TRY(sl_config_put_text(out, text));
         }
-        return put_text(out, "]");
+        return sl_config_put_text(out, "]");
     }
-    SLUICE_TRY(put_text(out, "["));
+    SLUICE_TRY(sl_config_put_text(out, "["));
     for (uint32_t i = 0; i < influence->n_references; i++) {
-        SLUICE_TRY(put_text(out, i > 0 ? ", " : ""));
+        SLUICE_TRY(sl_config_put_text(out, i > 0 ? ", " : ""));
         SLUICE_TRY(print_reference(&influence->reference[i], out));
     }
-    return put_text(out, "]");
+    return sl_config_put_text(out, "]");
 }

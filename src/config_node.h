@@ -1,5 +1,4 @@
-/* config_node.h - values of the configuration that are lists or mappings: damping, refresh,
- * references. */
+/* config_node.h - values that are lists or mappings: damping, refresh, references. */
 #ifndef SL_CONFIG_NODE_H
 #define SL_CONFIG_NODE_H
 

@@ -7,6 +7,7 @@
  *
  * Why the check comes last: a rule may name a reference that the text defines further down. */
 #include "config_policy.h"
+#include "config_value.h"
 #include "bytes.h"
 #include "decide/policy.h"
 #include "nearest.h"
@@ -413,66 +414,38 @@ sluice_status sl_config_policy_check(const sluice_config *config, const sl_confi
 
 /* --- printing --- */
 
-static sluice_status put_text(sluice_bytes *out, const char *text)
-{
-    return sl_bytes_append(out, text, strlen(text));
-}
-
-static sluice_status put_quoted(sluice_bytes *out, const char *text)
-{
-    SLUICE_TRY(put_text(out, "\""));
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\') {
-            SLUICE_TRY(sl_bytes_put_u8(out, '\\'));
-        }
-        SLUICE_TRY(sl_bytes_put_u8(out, (uint8_t)*text));
-    }
-    return put_text(out, "\"");
-}
-
-static sluice_status put_number(sluice_bytes *out, double value)
-{
-    char text[32];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (fabs(strtod(text, NULL) - value) <= 0) {
-            break;
-        }
-    }
-    return put_text(out, text);
-}
-
 static sluice_status print_rule(const sluice_rule *rule, sluice_bytes *out)
 {
     static const char *const words[] = {
         [SLUICE_KEEP] = "keep", [SLUICE_FLAG] = "flag", [SLUICE_DROP] = "drop"};
-    SLUICE_TRY(put_text(out, "\n  - {when: "));
-    SLUICE_TRY(put_quoted(out, rule->when));
-    SLUICE_TRY(put_text(out, ", do: "));
-    SLUICE_TRY(put_text(out, words[rule->decision]));
+    SLUICE_TRY(sl_config_put_text(out, "\n  - {when: "));
+    SLUICE_TRY(sl_config_put_quoted(out, rule->when));
+    SLUICE_TRY(sl_config_put_text(out, ", do: "));
+    SLUICE_TRY(sl_config_put_text(out, words[rule->decision]));
     if (rule->reason[0] != '\0') {
         bool word = strspn(rule->reason, "0123456789_-.~") == 0 &&
                     strcmp(rule->reason, "null") != 0; /* else YAML might see a number */
-        SLUICE_TRY(put_text(out, ", reason: "));
-        SLUICE_TRY(word ? put_text(out, rule->reason) : put_quoted(out, rule->reason));
+        SLUICE_TRY(sl_config_put_text(out, ", reason: "));
+        SLUICE_TRY(word ? sl_config_put_text(out, rule->reason)
+                        : sl_config_put_quoted(out, rule->reason));
     }
     if (rule->weight < 1 || rule->weight > 1) {
-        SLUICE_TRY(put_text(out, ", weight: "));
-        SLUICE_TRY(put_number(out, rule->weight));
+        SLUICE_TRY(sl_config_put_text(out, ", weight: "));
+        SLUICE_TRY(sl_config_put_real(out, rule->weight));
     }
-    return put_text(out, "}");
+    return sl_config_put_text(out, "}");
 }
 
 static sluice_status print_fairness(const sluice_config *config, sluice_bytes *out)
 {
     char text[64];
-    SLUICE_TRY(put_text(out, "{group_by: "));
-    SLUICE_TRY(put_quoted(out, config->fairness.group_by));
-    SLUICE_TRY(put_text(out, ", max_ratio: "));
-    SLUICE_TRY(put_number(out, config->fairness.max_ratio));
+    SLUICE_TRY(sl_config_put_text(out, "{group_by: "));
+    SLUICE_TRY(sl_config_put_quoted(out, config->fairness.group_by));
+    SLUICE_TRY(sl_config_put_text(out, ", max_ratio: "));
+    SLUICE_TRY(sl_config_put_real(out, config->fairness.max_ratio));
     snprintf(text, sizeof text, ", min_samples: %llu}",
              (unsigned long long)config->fairness.min_samples);
-    return put_text(out, text);
+    return sl_config_put_text(out, text);
 }
 
 sluice_status sl_config_policy_print(const sl_config_key *key, const sluice_config *config,
@@ -480,7 +453,7 @@ sluice_status sl_config_policy_print(const sl_config_key *key, const sluice_conf
 {
     if (key->type == SL_CONFIG_POLICY) {
         if (config->policy.n_rules == 0) {
-            return put_text(out, " []");
+            return sl_config_put_text(out, " []");
         }
         for (uint32_t i = 0; i < config->policy.n_rules; i++) {
             SLUICE_TRY(print_rule(&config->policy.rule[i], out));
@@ -488,15 +461,15 @@ sluice_status sl_config_policy_print(const sl_config_key *key, const sluice_conf
         return SLUICE_OK;
     }
     if (key->type == SL_CONFIG_FAIRNESS) {
-        return config->fairness.group_by[0] == '\0' ? put_text(out, "{}")
+        return config->fairness.group_by[0] == '\0' ? sl_config_put_text(out, "{}")
                                                     : print_fairness(config, out);
     }
     if (config->budget.keep_fraction <= 0) {
-        return put_text(out, "{}");
+        return sl_config_put_text(out, "{}");
     }
-    SLUICE_TRY(put_text(out, "{keep_fraction: "));
-    SLUICE_TRY(put_number(out, config->budget.keep_fraction));
-    SLUICE_TRY(put_text(out, ", by: "));
-    SLUICE_TRY(put_quoted(out, config->budget.by));
-    return put_text(out, "}");
+    SLUICE_TRY(sl_config_put_text(out, "{keep_fraction: "));
+    SLUICE_TRY(sl_config_put_real(out, config->budget.keep_fraction));
+    SLUICE_TRY(sl_config_put_text(out, ", by: "));
+    SLUICE_TRY(sl_config_put_quoted(out, config->budget.by));
+    return sl_config_put_text(out, "}");
 }

@@ -1,8 +1,9 @@
 /* config_print.c - the configuration as annotated YAML, and its `state` class as sorted lines.
  *
- *   sl_config_keys[]  ->  # doc [what may stand there; class]      the only text about a key is in
- * the key: value                               table; deploy/sluice.yaml is this
+ *   sl_config_keys[]  ->  # doc [what may stand there; class]
+ *                         key: value
  *
+ * The only text about a key is in the table; deploy/sluice.yaml is this output for the defaults.
  * Parsing the output gives the configuration back: every value is written so that it reads back. */
 #include "config_node.h"
 #include "config_value.h"
@@ -13,11 +14,6 @@
 
 static const char *const class_names[] = {
     [SL_CONFIG_LIVE] = "live", [SL_CONFIG_RESTART] = "restart", [SL_CONFIG_STATE] = "state"};
-
-static sluice_status put_text(sluice_bytes *out, const char *text)
-{
-    return sl_bytes_append(out, text, strlen(text));
-}
 
 static uint32_t depth_of(const char *path)
 {
@@ -31,7 +27,7 @@ static uint32_t depth_of(const char *path)
 static sluice_status put_indent(sluice_bytes *out, const char *path)
 {
     for (uint32_t i = depth_of(path); i > 0; i--) {
-        SLUICE_TRY(put_text(out, "  "));
+        SLUICE_TRY(sl_config_put_text(out, "  "));
     }
     return SLUICE_OK;
 }
@@ -49,19 +45,19 @@ static sluice_status put_note(const sl_config_key *key, sluice_bytes *out)
         return SLUICE_OK;
     }
     if (key->offset == SL_CONFIG_NO_FIELD) {
-        SLUICE_TRY(put_text(out, " [not in this version: only the default"));
+        SLUICE_TRY(sl_config_put_text(out, " [not in this version: only the default"));
         if (key->also != NULL) {
-            SLUICE_TRY(put_text(out, " or "));
-            SLUICE_TRY(put_text(out, key->also));
+            SLUICE_TRY(sl_config_put_text(out, " or "));
+            SLUICE_TRY(sl_config_put_text(out, key->also));
         }
-        return put_text(out, "]");
+        return sl_config_put_text(out, "]");
     }
     sl_config_expected(key, &expected);
-    SLUICE_TRY(put_text(out, " ["));
-    SLUICE_TRY(put_text(out, expected.text));
-    SLUICE_TRY(put_text(out, "; "));
-    SLUICE_TRY(put_text(out, class_names[key->class]));
-    return put_text(out, "]");
+    SLUICE_TRY(sl_config_put_text(out, " ["));
+    SLUICE_TRY(sl_config_put_text(out, expected.text));
+    SLUICE_TRY(sl_config_put_text(out, "; "));
+    SLUICE_TRY(sl_config_put_text(out, class_names[key->class]));
+    return sl_config_put_text(out, "]");
 }
 
 static sluice_status put_value(const sl_config_key *key, const sluice_config *config, bool plain,
@@ -69,7 +65,7 @@ static sluice_status put_value(const sl_config_key *key, const sluice_config *co
 {
     sl_config_value value;
     if (key->offset == SL_CONFIG_NO_FIELD) {
-        return put_text(out, key->initial);
+        return sl_config_put_text(out, key->initial);
     }
     if (sl_config_node_is(key)) {
         return sl_config_node_print(key, config, out);
@@ -82,28 +78,29 @@ static sluice_status put_key(const sl_config_key *key, const sluice_config *conf
                              sluice_bytes *out)
 {
     if (depth_of(key->name) == 0) {
-        SLUICE_TRY(put_text(out, "\n"));
+        SLUICE_TRY(sl_config_put_text(out, "\n"));
     }
     SLUICE_TRY(put_indent(out, key->name));
-    SLUICE_TRY(put_text(out, "# "));
-    SLUICE_TRY(put_text(out, key->doc));
+    SLUICE_TRY(sl_config_put_text(out, "# "));
+    SLUICE_TRY(sl_config_put_text(out, key->doc));
     SLUICE_TRY(put_note(key, out));
-    SLUICE_TRY(put_text(out, "\n"));
+    SLUICE_TRY(sl_config_put_text(out, "\n"));
     SLUICE_TRY(put_indent(out, key->name));
-    SLUICE_TRY(put_text(out, last_part(key->name)));
-    SLUICE_TRY(put_text(out, ":"));
+    SLUICE_TRY(sl_config_put_text(out, last_part(key->name)));
+    SLUICE_TRY(sl_config_put_text(out, ":"));
     if (key->type != SL_CONFIG_SECTION) {
-        SLUICE_TRY(put_text(out, key->initial[0] == '\n' ? "" : " "));
+        SLUICE_TRY(sl_config_put_text(out, key->initial[0] == '\n' ? "" : " "));
         SLUICE_TRY(put_value(key, config, false, out));
     }
-    return put_text(out, "\n");
+    return sl_config_put_text(out, "\n");
 }
 
 sluice_status sluice_config_print(const sluice_config *config, sluice_bytes *out)
 {
-    SLUICE_TRY(put_text(out, "# Every key of Sluice with its value; all of them are optional.\n"
-                             "# Class: live = read again on SIGHUP, restart = read at start,\n"
-                             "# state = a state folder refuses another value.\n"));
+    SLUICE_TRY(
+        sl_config_put_text(out, "# Every key of Sluice with its value; all of them are optional.\n"
+                                "# Class: live = read again on SIGHUP, restart = read at start,\n"
+                                "# state = a state folder refuses another value.\n"));
     for (uint32_t i = 0; i < sl_config_n_keys; i++) {
         SLUICE_TRY(put_key(&sl_config_keys[i], config, out));
     }
@@ -130,10 +127,10 @@ sluice_status sluice_config_state_lines(const sluice_config *config, sluice_byte
     }
     qsort(keys, n_keys, sizeof keys[0], compare_names);
     for (uint32_t i = 0; i < n_keys; i++) {
-        SLUICE_TRY(put_text(out, keys[i]->name));
-        SLUICE_TRY(put_text(out, ": "));
+        SLUICE_TRY(sl_config_put_text(out, keys[i]->name));
+        SLUICE_TRY(sl_config_put_text(out, ": "));
         SLUICE_TRY(put_value(keys[i], config, true, out));
-        SLUICE_TRY(put_text(out, "\n"));
+        SLUICE_TRY(sl_config_put_text(out, "\n"));
     }
     return SLUICE_OK;
 }

@@ -1,8 +1,8 @@
 /* config_table.c - every key of the configuration as one table.
  *
  *   sl_config_keys[]   in the order in which they are printed; a section comes before its keys
- *     -> config.c        reads YAML by it           -> config_print.c  writes deploy/sluice.yaml by
- * it
+ *     -> config.c         reads YAML by it
+ *     -> config_print.c   writes deploy/sluice.yaml by it
  *
  * Why keys without a field are here: a file written for a later version must fail by name, never be
  * half obeyed; at the default it is obeyed already. */

@@ -5,8 +5,7 @@
 #include "status.h"
 #include "sluice/config.h"
 
-#define SL_CONFIG_NO_FIELD   SIZE_MAX /* offset of a key that a later version reads */
-#define SL_CONFIG_PATH_BYTES 64       /* of any known key, with its end             */
+#define SL_CONFIG_NO_FIELD SIZE_MAX /* offset of a key that a later version reads */
 
 typedef enum sl_config_type {
     SL_CONFIG_SECTION,    /* holds other keys                                           */

@@ -387,6 +387,23 @@ void sl_config_value_load(const sl_config_key *key, const sluice_config *config,
     }
 }
 
+sluice_status sl_config_put_text(sluice_bytes *out, const char *text)
+{
+    return sl_bytes_append(out, text, strlen(text));
+}
+
+sluice_status sl_config_put_quoted(sluice_bytes *out, const char *text)
+{
+    SLUICE_TRY(sl_bytes_put_u8(out, '"'));
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\') {
+            SLUICE_TRY(sl_bytes_put_u8(out, '\\'));
+        }
+        SLUICE_TRY(sl_bytes_put_u8(out, (uint8_t)*text));
+    }
+    return sl_bytes_put_u8(out, '"');
+}
+
 /* Plain where YAML cannot take it for anything else, quoted otherwise. */
 static sluice_status print_text(const char *text, sluice_bytes *out)
 {
@@ -397,17 +414,7 @@ static sluice_status print_text(const char *text, sluice_bytes *out)
     for (uint32_t i = 0; taken[i] != NULL; i++) {
         plain = plain && sl_nearest_edits(text, taken[i]) != 0;
     }
-    if (plain) {
-        return sl_bytes_append(out, text, strlen(text));
-    }
-    SLUICE_TRY(sl_bytes_put_u8(out, '"'));
-    for (; *text != '\0'; text++) {
-        if (*text == '"' || *text == '\\') {
-            SLUICE_TRY(sl_bytes_put_u8(out, '\\'));
-        }
-        SLUICE_TRY(sl_bytes_put_u8(out, (uint8_t)*text));
-    }
-    return sl_bytes_put_u8(out, '"');
+    return plain ? sl_config_put_text(out, text) : sl_config_put_quoted(out, text);
 }
 
 static sluice_status print_scaled(uint64_t number, const unit *units, sluice_bytes *out)
@@ -420,10 +427,10 @@ static sluice_status print_scaled(uint64_t number, const unit *units, sluice_byt
     snprintf(written, sizeof written, "%llu%s",
              (unsigned long long)(scaled ? number / units->factor : number),
              scaled ? units->name : "");
-    return sl_bytes_append(out, written, strlen(written));
+    return sl_config_put_text(out, written);
 }
 
-static sluice_status print_real(double real, sluice_bytes *out)
+sluice_status sl_config_put_real(sluice_bytes *out, double real)
 {
     char written[SL_NUMBER_BYTES];
     for (int digits = 1; digits <= 17; digits++) {
@@ -432,7 +439,7 @@ static sluice_status print_real(double real, sluice_bytes *out)
             break;
         }
     }
-    return sl_bytes_append(out, written, strlen(written));
+    return sl_config_put_text(out, written);
 }
 
 sluice_status sl_config_value_print(const sl_config_key *key, const sl_config_value *value,
@@ -447,24 +454,25 @@ sluice_status sl_config_value_print(const sl_config_key *key, const sl_config_va
         return print_text(value->text, out);
     case SL_CONFIG_SWITCH:
     case SL_CONFIG_CHOICE:
-        return sl_bytes_append(out, key->words[value->number], strlen(key->words[value->number]));
+        return sl_config_put_text(out, key->words[value->number]);
     case SL_CONFIG_SIZE:
         return print_scaled(value->number, plain ? &none : size_units, out);
     case SL_CONFIG_DURATION:
         return print_scaled(value->number, plain ? &none : duration_units, out);
     case SL_CONFIG_REAL:
-        return print_real(value->real, out);
+        return sl_config_put_real(out, value->real);
     case SL_CONFIG_AUTO32:
         return value->number > 0 ? print_scaled(value->number, &none, out)
-                                 : sl_bytes_append(out, "auto", 4);
+                                 : sl_config_put_text(out, "auto");
     case SL_CONFIG_THRESHOLD:
-        return value->real > 0 ? print_real(value->real, out) : sl_bytes_append(out, "auto", 4);
+        return value->real > 0 ? sl_config_put_real(out, value->real)
+                               : sl_config_put_text(out, "auto");
     case SL_CONFIG_SHINGLE:
         if (value->shingle.unit == 0) {
-            return sl_bytes_append(out, "auto", 4);
+            return sl_config_put_text(out, "auto");
         }
         snprintf(shingle, sizeof shingle, "%c%u", value->shingle.unit, value->shingle.n);
-        return sl_bytes_append(out, shingle, strlen(shingle));
+        return sl_config_put_text(out, shingle);
     default:
         return print_scaled(value->number, &none, out);
     }

@@ -34,6 +34,12 @@ SLUICE_MUST_USE sluice_status sl_config_value_print(const sl_config_key *key,
                                                     const sl_config_value *value, bool plain,
                                                     sluice_bytes *out);
 
+/* Appends a text as it is; in double quotes, with what they need escaped; and a number in as few
+ * digits as read back as the same. */
+SLUICE_MUST_USE sluice_status sl_config_put_text(sluice_bytes *out, const char *text);
+SLUICE_MUST_USE sluice_status sl_config_put_quoted(sluice_bytes *out, const char *text);
+SLUICE_MUST_USE sluice_status sl_config_put_real(sluice_bytes *out, double real);
+
 /* "a size such as 512MiB (KiB, MiB or GiB), 1MiB to 1024GiB": what may stand there. */
 void sl_config_expected(const sl_config_key *key, sluice_message *expected);
 

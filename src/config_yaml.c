@@ -7,8 +7,7 @@
  * Why events and not a document tree: an event costs nothing however often the text repeats itself,
  * and carries its position.
  * Why lines are bounded: the scanner of YAML looks ahead to the end of a line before it yields an
- * event (a line of 1 MiB of "[" costs it 400 MiB), so a limit on depth alone would bound nothing.
- */
+ * event (1 MiB of "[" in a line costs it 400 MiB): a limit on depth alone would bound nothing. */
 #include "config_yaml.h"
 #include "bytes.h"
 

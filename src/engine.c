@@ -1,8 +1,8 @@
 /* engine.c - the order of the stages, and the one apply.
  *
- *   batch -> slices of offsets 0..63, 64..127, ... -> score a slice
- *                                                  -> [ probe -> judge -> apply ] a sample at a
- * time
+ *   batch -> slices of offsets 0..63, 64..127, ...
+ *            each slice:    score                         all its samples at once
+ *            each sample:   probe -> judge -> apply       one after the other
  *
  * Why a sample at a time: the second of two copies in one message must find the first. What may run
  * ahead without changing an answer (features, prefetch, scores) does; what decides does not.
@@ -98,8 +98,7 @@ static void copy_names(sl_arena *arena, sluice_match *match)
     bool copied = sl_arena_copy(arena, match->of_id, &match->of_id) &&
                   sl_arena_copy(arena, match->of_source, &match->of_source) &&
                   sl_arena_copy(arena, match->contained_in, &match->contained_in);
-    SLUICE_ASSERT(
-        copied); /* no memory: nothing was acknowledged yet, so ending here loses nothing */
+    SLUICE_ASSERT(copied); /* nothing was acknowledged yet, so ending here loses nothing */
 }
 
 /* What the methods behind the winner found too, for the record. */

@@ -138,13 +138,12 @@ sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
     sluice_portfolio_close(&other);
     sluice_portfolio_close(&groups);
     sl_bytes_fini(&before);
-    return status == SLUICE_OK
-               ? status
-               : sluice_fail(
-                     why, status, "%s",
-                     status == SLUICE_E_CONFIG
-                         ? "the encoders or reference sets of the two states do not go together"
-                         : "the other state cannot be read");
+    if (status == SLUICE_E_CONFIG) {
+        return sluice_fail(why, status,
+                           "the encoders or reference sets of the two states do not go together");
+    }
+    return status == SLUICE_OK ? status
+                               : sluice_fail(why, status, "the other state cannot be read");
 }
 
 sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpoint, sluice_portfolio *portfolio,

@@ -1,7 +1,7 @@
 /* quantile.c - the share of recent values below a value, from a decayed histogram that merges.
  *
- *   float32   s eeeeeeee mmmmmm.................      the upper 15 bits are the bucket: 64 an
- * octave index   -4096 .. 0 .. 4096              [negative values | 0 | positive values]
+ *   float32   s eeeeeeee mmmmmm.................   the upper 15 bits: the bucket, 64 an octave
+ *   index     -4096 .. 0 .. 4096                   [ negative values | 0 | positive values ]
  *
  * Why not KLL or t-digest: buckets are plain counters, so forgetting is a multiplication and
  * merging an addition, exact and in any order.

@@ -124,8 +124,7 @@ typedef struct sluice_config {
         char by[SLUICE_LIMIT_EXPRESSION_BYTES];
     } budget;
     struct {
-        char
-            group_by[SLUICE_LIMIT_STRING_BYTES]; /* attributes.NAME, sample.source; "": no groups */
+        char group_by[SLUICE_LIMIT_STRING_BYTES]; /* attributes.NAME | sample.source; "": none */
         double max_ratio;
         uint64_t min_samples;
     } fairness;

@@ -19,8 +19,7 @@ typedef struct sluice_method_counters {
     uint64_t rejected;         /* ... and the others                                              */
     uint64_t buckets_checked;  /* entries of rows inserted, on 1 in 1,024 of them: text           */
     uint64_t buckets_overflowed; /* of those, that pushed out an entry of a row still remembered */
-    uint64_t
-        hot_bands; /* met by samples; a row that only one of them names is not compared: text */
+    uint64_t hot_bands;      /* met by samples; a row named by one alone is not compared: text  */
     uint64_t recall_checked; /* samples compared with 512 rows by brute force, 1 in 1,024       */
     uint64_t recall_found;   /* of those that have a duplicate among the 512: index found one   */
     uint64_t recall_missed;  /* ... and index did not; recall = found / (found + missed)        */

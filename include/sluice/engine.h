@@ -33,9 +33,10 @@ typedef struct sluice_rule_faults {
     const char *text; /* of the first one; lent until the policy changes */
 } sluice_rule_faults;
 
-SLUICE_MUST_USE sluice_status
-sluice_engine_open(const sluice_config *config, sluice_engine **out,
-                   sluice_message *why);            /* Borrows config; Gives *out */
+/* Copies config; Gives *out. CONFIG: a budget of memory holds no row, or the policy is wrong.
+ * NOMEM: the memory cannot be reserved. */
+SLUICE_MUST_USE sluice_status sluice_engine_open(const sluice_config *config, sluice_engine **out,
+                                                 sluice_message *why);
 void sluice_engine_close(sluice_engine **engine_p); /* Takes; NULL ok */
 
 /* Makes all of the budgeted memory real now (it takes a moment), so that no sample waits later for
@@ -48,6 +49,10 @@ const sluice_config *sluice_engine_config(const sluice_engine *engine);
 
 /* sluice_batch_features - fills `features` of every sample that is not refused; and its views,
  * where none came and the configuration says `encoder: builtin`.
+ *
+ * batch    Decoded. A payload that cannot be used turns its sample into a refused one.
+ * config   Borrows; of a batch always the same, as its scratch is made by the first call.
+ * Returns  NOMEM: some samples have no features; the batch is to be decoded again.
  * Threads  Pure; any thread, one batch each. */
 SLUICE_MUST_USE sluice_status sluice_batch_features(sluice_batch *batch,
                                                     const sluice_config *config);
@@ -56,8 +61,8 @@ SLUICE_MUST_USE sluice_status sluice_batch_features(sluice_batch *batch,
  *
  * batch    `arrived_us` and `i_producer` set, features made. Every accepted sample gets the next
  *          offset, its match and its verdict. A refused one has no offset (UINT64_MAX). A
- * redelivered one (match.redelivered) gets the offset and the verdict that it got the first time,
- * no new place in the order, and is not applied. */
+ *          redelivered one (match.redelivered) gets the offset and the verdict that it got the
+ *          first time, no new place in the order, and is not applied. */
 void sluice_engine_run(sluice_engine *engine, sluice_batch *batch);
 
 /* sluice_engine_apply - the one mutator: what one judged sample leaves behind. Cannot fail. Replay
@@ -118,11 +123,14 @@ typedef struct sluice_reference_info {
 } sluice_reference_info;
 
 /* sluice_engine_reference_add - a reference set from the samples of an encoded Batch, between two
- * samples of the stream. It scores from the next block on. Order: a checkpoint saved behind it
- * holds it, and nothing else does, so whoever keeps a log saves one at once. Returns  CONFIG: not a
- * name, no samples, influence is off. CLOSED: the name is taken by another set (the same set once
- * more is OK). TOOBIG: SLUICE_LIMIT_REFERENCES sets, or more than SLUICE_LIMIT_REFERENCE samples.
- * BADSAMPLE: see sluice_engine_reference_batch. Nothing changed. */
+ * samples of the stream. It scores from the next block on.
+ *
+ * Order    A checkpoint saved behind it holds it, and nothing else does, so whoever keeps a log
+ *          saves one at once.
+ * Returns  CONFIG: not a name, no samples, influence is off. CLOSED: the name is taken by another
+ *          set (the same set once more is OK). TOOBIG: SLUICE_LIMIT_REFERENCES sets, or more than
+ *          SLUICE_LIMIT_REFERENCE samples. BADSAMPLE: see sluice_engine_reference_batch. Nothing
+ *          changed. */
 SLUICE_MUST_USE sluice_status sluice_engine_reference_add(sluice_engine *engine, const char *name,
                                                           sluice_span batch, sluice_message *why);
 /* CONFIG: there is none of that name. Its scores are gone from the next sample on. */
@@ -131,13 +139,20 @@ SLUICE_MUST_USE sluice_status sluice_engine_reference_remove(sluice_engine *engi
 uint32_t sluice_engine_references(const sluice_engine *engine,
                                   sluice_reference_info out[SLUICE_LIMIT_REFERENCES]);
 
-/* Small state (counts by source, budget, influence) as a checkpoint; the index is not in it (rows
- * are). */
+/* Appends the small state (counts by source, budget, influence) as a checkpoint; the index is not
+ * in it (rows are). NOMEM: `out` may hold a part of it. */
 SLUICE_MUST_USE sluice_status sluice_engine_save(const sluice_engine *engine, sluice_bytes *out);
+
+/* Into an engine that was just opened with the same `state` class of keys. CORRUPT, NOMEM: it is
+ * then good for another load, or for closing. */
 SLUICE_MUST_USE sluice_status sluice_engine_load(sluice_engine *engine, sluice_span checkpoint);
 
 /* The portfolio as it was at a checkpoint, for who has no engine.
- * groups  NULL, or one by group; untouched where the checkpoint has none. */
+ *
+ * portfolio    In and out: one by source.
+ * groups       NULL, or one by group; untouched where the checkpoint has none.
+ * next_offset  Out: samples before the checkpoint.
+ * Returns      CORRUPT, NOMEM. */
 SLUICE_MUST_USE sluice_status sluice_portfolio_of_checkpoint(sluice_span checkpoint,
                                                              sluice_portfolio *portfolio,
                                                              sluice_portfolio *groups,
@@ -155,8 +170,10 @@ const sluice_portfolio *sluice_engine_groups(const sluice_engine *engine);
  * checkpoint  Borrows what sluice_engine_save wrote there, under the same configuration.
  * Order       a with b or b with a: the same scores to 1e-6 and the same counts, as long as all
  *             sources together are at most SLUICE_LIMIT_SOURCES. Unfinished blocks are learned
- * first. `next_offset` stays that of this engine. Threads     As load. Returns     CORRUPT; CONFIG:
- * encoders that do not go together. Nothing was added. */
+ *             first. `next_offset` stays that of this engine.
+ * Threads     As load.
+ * Returns     CORRUPT; CONFIG: encoders or reference sets that do not go together. Nothing was
+ *             added. */
 SLUICE_MUST_USE sluice_status sluice_engine_merge(sluice_engine *engine, sluice_span checkpoint,
                                                   sluice_message *why);
 
@@ -180,6 +197,7 @@ sluice_rule_faults sluice_engine_rule_faults(const sluice_engine *engine, uint32
 uint32_t sluice_engine_n_groups(const sluice_engine *engine);
 sluice_group_counts sluice_engine_group(const sluice_engine *engine, uint32_t i_group);
 sluice_fairness sluice_engine_fairness(const sluice_engine *engine);
+
 /* What is known of one encoder; the thread of run. */
 typedef struct sluice_encoder_state {
     char name[SLUICE_LIMIT_SOURCE_BYTES + 1];
@@ -192,6 +210,7 @@ typedef struct sluice_encoder_state {
 uint32_t sluice_engine_encoders(const sluice_engine *engine,
                                 sluice_encoder_state out[SLUICE_LIMIT_ENCODERS]);
 
+/* Whether index and portfolio are whole. `reason` is set, to static text, on false. */
 bool sluice_engine_validate(const sluice_engine *engine, const char **reason);
 
 #endif

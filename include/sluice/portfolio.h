@@ -211,9 +211,8 @@ typedef enum sluice_advice_kind {
 typedef struct sluice_advice {
     sluice_advice_kind kind;
     uint32_t i_source;
-    double
-        confidence; /* 0..1: how sure that what is said holds of the source, not of this sample */
-    char text[384]; /* the evidence, in words */
+    double confidence; /* 0..1: how sure that it holds of the source, not of this sample only */
+    char text[384];    /* the evidence, in words */
 } sluice_advice;
 
 /* What the numbers carry; at most one a source, the surest first. Returns how many. */

@@ -8,36 +8,35 @@
 #include <stdint.h>
 
 /* Everything a sender can name is bounded; each limit has a test at the limit and one beyond. */
-#define SLUICE_LIMIT_ID_BYTES      256         /* id, producer, group and consumer names        */
-#define SLUICE_LIMIT_SOURCE_BYTES  256         /* also media type and encoder                   */
-#define SLUICE_LIMIT_SOURCES       1024        /* beyond: counted under "(other)"               */
-#define SLUICE_LIMIT_PRODUCERS     4096        /* beyond: HELLO is refused                      */
-#define SLUICE_LIMIT_ATTRIBUTES    64          /* a sample                                      */
-#define SLUICE_LIMIT_TEXT_BYTES    (1u << 20)  /* payload that is text                          */
-#define SLUICE_LIMIT_IMAGE_BYTES   (32u << 20) /* payload that is an image                      */
-#define SLUICE_LIMIT_BATCH_BYTES   (4u << 20)  /* one wire message of several samples           */
-#define SLUICE_LIMIT_MESSAGE_BYTES (33u << 20) /* one wire message of a single sample           */
-#define SLUICE_LIMIT_BATCH_SAMPLES 4096        /* one wire message                              */
-#define SLUICE_LIMIT_REASONS       8           /* a verdict                                     */
-#define SLUICE_LIMIT_GROUPS        64          /* values of fairness.group_by; beyond: "(other)" */
-#define SLUICE_SKETCH_COORDINATES  128         /* bytes of a set sketch                         */
-#define SLUICE_BOTTOM_HASHES       128         /* smallest of a text, to find what contains it  */
-#define SLUICE_TRACE_BYTES         16          /* in what a text differs from one alike     */
-#define SLUICE_IMAGE_BITS          495         /* of an image signature                         */
-#define SLUICE_IMAGE_BYTES         64          /* that hold them                                */
-#define SLUICE_IMAGE_COLOURS       32          /* bytes of the mean colours of an image         */
-#define SLUICE_SIGN_BITS           512         /* of an embedding                               */
-#define SLUICE_SIGN_WORDS          8           /* of 64 bits, that hold them                    */
-#define SLUICE_EMBEDDING_MIN       8           /* dimensions of an embedding that is compared   */
-#define SLUICE_EMBEDDING_MAX       4096
-#define SLUICE_LIMIT_VIEWS         8    /* a sample: an anchor and its augmentations     */
-#define SLUICE_LIMIT_DIMENSION     8192 /* of an embedding or activation                 */
-#define SLUICE_LIMIT_ENCODERS      4    /* encoder, shape and number of views; beyond: refused */
-#define SLUICE_LIMIT_REFERENCES    8    /* sets toward which influence is measured       */
-#define SLUICE_LIMIT_REFERENCE     1000 /* samples of one reference set                  */
-#define SLUICE_LIMIT_REFERENCE_BYTES                                                               \
-    (64u << 20)             /* of one that is sent to a running filter, as a Batch */
-#define SLUICE_LIMIT_ALSO 3 /* findings of methods other than the one that won    */
+#define SLUICE_LIMIT_ID_BYTES        256         /* id, producer, group and consumer names */
+#define SLUICE_LIMIT_SOURCE_BYTES    256         /* also media type and encoder */
+#define SLUICE_LIMIT_SOURCES         1024        /* beyond: counted under "(other)" */
+#define SLUICE_LIMIT_PRODUCERS       4096        /* beyond: HELLO is refused */
+#define SLUICE_LIMIT_ATTRIBUTES      64          /* a sample */
+#define SLUICE_LIMIT_TEXT_BYTES      (1u << 20)  /* payload that is text */
+#define SLUICE_LIMIT_IMAGE_BYTES     (32u << 20) /* payload that is an image */
+#define SLUICE_LIMIT_BATCH_BYTES     (4u << 20)  /* one wire message of several samples */
+#define SLUICE_LIMIT_MESSAGE_BYTES   (33u << 20) /* one wire message of a single sample */
+#define SLUICE_LIMIT_BATCH_SAMPLES   4096        /* one wire message */
+#define SLUICE_LIMIT_REASONS         8           /* a verdict */
+#define SLUICE_LIMIT_GROUPS          64          /* of fairness.group_by; beyond: "(other)" */
+#define SLUICE_SKETCH_COORDINATES    128         /* bytes of a set sketch */
+#define SLUICE_BOTTOM_HASHES         128         /* smallest of a text, to find what contains it */
+#define SLUICE_TRACE_BYTES           16          /* in what a text differs from one alike */
+#define SLUICE_IMAGE_BITS            495         /* of an image signature */
+#define SLUICE_IMAGE_BYTES           64          /* that hold them */
+#define SLUICE_IMAGE_COLOURS         32          /* bytes of the mean colours of an image */
+#define SLUICE_SIGN_BITS             512         /* of an embedding */
+#define SLUICE_SIGN_WORDS            8           /* of 64 bits, that hold them */
+#define SLUICE_EMBEDDING_MIN         8           /* dimensions of an embedding that is compared */
+#define SLUICE_EMBEDDING_MAX         4096
+#define SLUICE_LIMIT_VIEWS           8    /* a sample: an anchor and its augmentations */
+#define SLUICE_LIMIT_DIMENSION       8192 /* of an embedding or activation */
+#define SLUICE_LIMIT_ENCODERS        4    /* encoder, shape and number of views; beyond: refused */
+#define SLUICE_LIMIT_REFERENCES      8    /* sets toward which influence is measured */
+#define SLUICE_LIMIT_REFERENCE       1000 /* samples of one reference set */
+#define SLUICE_LIMIT_REFERENCE_BYTES (64u << 20) /* of one sent to a running filter, as a Batch */
+#define SLUICE_LIMIT_ALSO            3 /* findings of methods other than the one that won */
 
 typedef struct sluice_span {
     const uint8_t *data; /* borrowed; may be NULL when size is 0 */
@@ -153,14 +152,16 @@ typedef struct sluice_finding {
     float similarity; /* the method's own unit */
     sluice_span of_id, of_source;
 } sluice_finding;
-struct sluice_verdict;
-/* What is all that keeps a text from being its match. */
+
+/* All in which a text differs from its match. */
 typedef enum sluice_differs {
-    SLUICE_DIFFERS_NONE,    /* nothing, more than that, or it cannot be told                      */
-    SLUICE_DIFFERS_NUMBERS, /* numbers, words of number and of order                              */
-    SLUICE_DIFFERS_SLOT,    /* one run of words: another value in the same template               */
+    SLUICE_DIFFERS_NONE,    /* nothing, more than the below, or it cannot be told */
+    SLUICE_DIFFERS_NUMBERS, /* numbers, words of number and of order */
+    SLUICE_DIFFERS_SLOT,    /* one run of words: another value in the same template */
     SLUICE_N_DIFFERS
 } sluice_differs;
+
+struct sluice_verdict;
 
 typedef struct sluice_match {
     sluice_method method;   /* NONE: nothing found                                           */
@@ -215,8 +216,7 @@ typedef struct sluice_sample {
     sluice_match match;
     /* influence */
     sluice_scores scores;
-    /* decide; decode and features set REFUSE with reason and text, which later stages leave alone
-     */
+    /* decide; decode and features set REFUSE, reason and text, which later stages leave alone */
     sluice_verdict verdict;
 } sluice_sample;
 

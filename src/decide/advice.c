@@ -1,7 +1,7 @@
 /* advice.c - recommendations in words, with their evidence and how sure they are.
  *
- *   row, trend, repeats of a source --> checks in order: copies, noise, change, harm, value,
- * labels, thin; the first that holds speaks
+ *   row, trend, repeats of a source --> copies? noise? change? harm? value? labels? thin?
+ *                                       the first that holds speaks
  *
  * A check compares an estimate with a limit. What is said needs LEAST samples, an effect that a
  * person would act on, and a confidence of at least 99 %: the normal probability that the source's

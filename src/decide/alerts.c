@@ -14,16 +14,16 @@
 #define N_SOURCES      (1 + SLUICE_LIMIT_SOURCES)
 #define ALL            N_SOURCES /* the row of the stream as a whole */
 #define N_SIGNALS      SLUICE_ALERT_SILENCE
-#define SILENCE_BLOCK  256 /* samples between two looks */
-#define SILENCE_GAPS   32  /* before anything is said */
-#define SILENCE_LEAST  60e6
-#define SILENCE_USUAL  20.0
-#define SILENCE_WORST  3.0
-#define GAP_WEIGHT     0.02
-#define GAP_FORGETTING 0.998
+#define SILENCE_BLOCK  256   /* samples between two looks */
+#define SILENCE_GAPS   32    /* before anything is said */
+#define SILENCE_US_MIN 60e6  /* silence is longer than this, */
+#define SILENCE_USUAL  20.0  /* than so many usual gaps, */
+#define SILENCE_WORST  3.0   /* and than so many of the longest gap of late */
+#define GAPS_PLAIN     50    /* the usual gap is the plain mean of the first ones, */
+#define GAP_WEIGHT     0.02  /* 1 / GAPS_PLAIN; then a new one counts this much */
+#define GAP_FORGETTING 0.998 /* of the longest, a gap */
 
-/* effect: what a person would want to be told of. variance: of the mean of 64 independent values.
- */
+/* effect: what a person wants to be told of. variance: of the mean of 64 independent values. */
 static const sl_monitor_limits limits[N_SIGNALS] = {
     [SLUICE_ALERT_DUPLICATES] = {0.10, 0.0002}, [SLUICE_ALERT_RARE] = {0.05, 0.0002},
     [SLUICE_ALERT_INFLUENCE] = {0.10, 0.0013},  [SLUICE_ALERT_SHIFT] = {3.0, 0.1},
@@ -162,7 +162,7 @@ static void note_arrival(sl_alerts *alerts, uint32_t i_source, const sluice_samp
     double gap_us = (double)(sample->arrived_us - of->last_us);
     if (of->last_us != 0 && gap_us > 0) {
         of->usual_us +=
-            (of->n < 50 ? 1 / ((double)of->n + 1) : GAP_WEIGHT) * (gap_us - of->usual_us);
+            (of->n < GAPS_PLAIN ? 1 / ((double)of->n + 1) : GAP_WEIGHT) * (gap_us - of->usual_us);
         of->worst_us *= GAP_FORGETTING;
         of->worst_us = of->worst_us > gap_us ? of->worst_us : gap_us;
         of->n += of->n < UINT32_MAX;
@@ -183,7 +183,7 @@ static void look_for_silence(sl_alerts *alerts, const sluice_sample *sample)
         }
         double gap_us = (double)(sample->arrived_us - of->last_us);
         double limit_us =
-            fmax(SILENCE_LEAST, fmax(SILENCE_USUAL * of->usual_us, SILENCE_WORST * of->worst_us));
+            fmax(SILENCE_US_MIN, fmax(SILENCE_USUAL * of->usual_us, SILENCE_WORST * of->worst_us));
         if (gap_us > limit_us) {
             of->silent = true;
             raise_alert(alerts, &(sluice_alert){.kind = SLUICE_ALERT_SILENCE,

@@ -5,10 +5,8 @@
 #include "bytes.h"
 #include "sluice/portfolio.h"
 
-#define SL_CURVE_BINS (SLUICE_CURVE_POINTS - 1)
-#define SL_CURVE_KINDS                                                                             \
-    (1 + SLUICE_LIMIT_REFERENCES) /* of influence: self, toward each reference                     \
-                                   */
+#define SL_CURVE_BINS  (SLUICE_CURVE_POINTS - 1)
+#define SL_CURVE_KINDS (1 + SLUICE_LIMIT_REFERENCES) /* of influence: self, each toward */
 
 /* [ordering][bin of its percentile][kind]: influence summed, the positive part toward references */
 typedef struct sl_curve {

@@ -39,8 +39,7 @@ SLUICE_MUST_USE sluice_status sl_decide_load(sl_decide *decide, sl_reader *reade
 /* The portfolio by group; nothing, and size 0, without fairness.group_by. */
 SLUICE_MUST_USE sluice_status sl_decide_save_groups(const sl_decide *decide, sluice_bytes *out);
 SLUICE_MUST_USE sluice_status sl_decide_load_groups(sl_decide *decide, sluice_span saved);
-/* What was saved elsewhere, to be added. Gives *out; NULL without an error: it is of other groups.
- */
+/* What was saved elsewhere, to be added. Gives *out; NULL without error: it is of other groups. */
 SLUICE_MUST_USE sluice_status sl_decide_read_groups(const sl_decide *decide, sluice_span saved,
                                                     sluice_portfolio **out);
 void sl_decide_add_groups(sl_decide *decide, const sluice_portfolio *other);

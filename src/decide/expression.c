@@ -1,8 +1,10 @@
 /* expression.c - runs the expressions of a policy in a box of Lua 5.4.
  *
- *   scan.c: body, parameters --> return function(percentile_leverage) return (percentile_leverage
- * >= 0.99) end text chunk ---^                       | called once: the function stays on Lua's
- * stack a sample's values ----> arguments ------> true | false | number
+ *   scan.c: body, parameters --> chunk of text    return function(percentile_leverage)
+ *                                                     return (percentile_leverage >= 0.99) end
+ *                                    | called once: the function stays on Lua's stack
+ *                                    v
+ *   a sample's values --> arguments --> the function --> true | false | number
  *
  * The box: no library is opened. Around an expression there are five functions for texts and those
  * of math that neither draw random numbers nor look at anything but their arguments. scan.c has
@@ -321,12 +323,11 @@ static bool try_out(sl_box *box, uint32_t number, sl_value_type wanted, sluice_m
             return false;
         }
         if (outcome != SL_OUTCOME_FAULT && !good) {
-            (void)sluice_fail(
-                fault, SLUICE_OK, "it gives %s; expected %s",
-                truth                          ? "true or false"
-                : outcome == SL_OUTCOME_NUMBER ? "a number"
-                                               : "a text",
-                wanted == SL_VALUE_NUMBER ? "a number" : "a comparison, which gives true or false");
+            const char *expected =
+                wanted == SL_VALUE_NUMBER ? "a number" : "a comparison, which gives true or false";
+            const char *given = outcome == SL_OUTCOME_NUMBER ? "a number" : "a text";
+            (void)sluice_fail(fault, SLUICE_OK, "it gives %s; expected %s",
+                              truth ? "true or false" : given, expected);
             return false;
         }
     }
@@ -353,7 +354,7 @@ sluice_status sl_expression_compile(sl_box *box, const char *text, sl_names *nam
     *number = box->n;
     box->names = names;
     SLUICE_ASSERT(box->n < SL_EXPRESSIONS_MAX);
-    if (!sl_scan(text, names, &scanned, fault)) {
+    if (!sl_scan_expression(text, names, &scanned, fault)) {
         return SLUICE_E_CONFIG;
     }
     int size = snprintf(source, sizeof source, "return function(%s) return (%s) end",

@@ -4,8 +4,7 @@
  *                                                               appearance
  *
  * Why so few: a group is something a person answers for (a region, a language). Where a sender
- * invents values the table must not grow, and which values have a row depends on log order alone.
- */
+ * invents values the table must not grow; which values have a row depends on log order alone. */
 #include "decide/groups.h"
 #include "decide/portfolio.h"
 

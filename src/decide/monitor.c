@@ -7,8 +7,7 @@
  * Why means of blocks: real streams come in bursts (an hour of one topic, a feed sent twice), so
  * single values are far from independent. What the block means of this source did before says how
  * much of a difference is usual; a formula for independent values would cry wolf.
- * Why the slow mean goes on learning: a change that stays becomes the new past, and the alert ends.
- */
+ * Why the slow mean goes on learning: a change that stays becomes the past, and the alert ends. */
 #include "decide/monitor.h"
 
 #include <math.h>
@@ -54,12 +53,12 @@ static sl_monitor_news close_block(sl_monitor *monitor, const sl_monitor_limits 
     double usual = monitor->mean;
     double distance = fabs(monitor->fast - usual);
     double limit = largest_usual(monitor, limits);
-    sl_monitor_news news = {
-        .raised = known && !monitor->raised && distance > limit,
-        .cleared =
-            monitor->raised && distance<limit / 2, .usual = usual, .limit = monitor->fast> usual
-                ? usual + limit
-                : usual - limit};
+    double passed = monitor->fast > usual ? usual + limit : usual - limit;
+    bool calm = distance < limit / 2;
+    sl_monitor_news news = {.raised = known && !monitor->raised && distance > limit,
+                            .cleared = monitor->raised && calm,
+                            .usual = usual,
+                            .limit = passed};
     monitor->raised = (monitor->raised || news.raised) && !news.cleared;
     learn(monitor, limits, of_block);
     monitor->blocks++;

@@ -236,8 +236,8 @@ static sl_value duplicate_value(sl_name_kind kind, const sluice_match *match)
     case SL_NAME_DUPLICATE_OF:
         return found ? text_of(match->of_id) : word_of(NULL);
     case SL_NAME_DUPLICATE_DIFFERS:
-        return word_of(
-            found && (unsigned)match->differs < SLUICE_N_DIFFERS ? differs[match->differs] : NULL);
+        found = found && (unsigned)match->differs < SLUICE_N_DIFFERS;
+        return word_of(found ? differs[match->differs] : NULL);
     case SL_NAME_DUPLICATE_CONTAINED:
         return number_of(match->contained > 0 ? (double)match->contained : (double)NAN);
     default:

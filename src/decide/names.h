@@ -61,8 +61,7 @@ bool sl_names_find(sl_names *names, const sluice_span *part, uint32_t n_parts, s
 typedef struct sl_facts {
     const sluice_sample *sample;
     const sluice_span *attribute; /* by the places of sl_names; data NULL: it has none          */
-    bool record_only; /* the sample itself is not known, only its record: no bytes, cost, age_s
-                         and media type */
+    bool record_only; /* only the record is known: no bytes, cost, age_s and media type */
 } sl_facts;
 
 typedef enum sl_value_type {

@@ -1,5 +1,4 @@
-/* portfolio.c - what each source (or group) of a stream came to: counts, costs, scores, repeats,
- * changes.
+/* portfolio.c - what each source (or group) came to: counts, costs, scores, repeats, changes.
  *
  *   name --XXH3--> slot[2048] --> entry[1 + 1024]    entry 0 is "(other)", the rest in order of
  *                                 entry[1 + 64]      first appearance in the log
@@ -204,14 +203,14 @@ static void apply_label(sluice_portfolio *portfolio, uint32_t i_source, const sl
     bool has_toward = scores->n_toward > 0 && !isnan(scores->percentile.toward[0]);
     float influence = has_toward ? scores->percentile.toward[0] : scores->percentile.self;
     if (sample->match.method == SLUICE_METHOD_NONE && sample->verdict.decision != SLUICE_DROP) {
-        sl_shortlist_offer(
-            &portfolio->shortlist,
-            &(sluice_label){.score = (double)scores->percentile.leverage * (double)influence,
-                            .leverage = scores->percentile.leverage,
-                            .influence = influence,
-                            .offset = sample->offset,
-                            .i_source = i_source,
-                            .id = sample->id});
+        const float leverage = scores->percentile.leverage;
+        const sluice_label candidate = {.score = (double)leverage * (double)influence,
+                                        .leverage = leverage,
+                                        .influence = influence,
+                                        .offset = sample->offset,
+                                        .i_source = i_source,
+                                        .id = sample->id};
+        sl_shortlist_offer(&portfolio->shortlist, &candidate);
     }
 }
 

@@ -12,9 +12,7 @@
 #include "sluice/config.h"
 
 #define SL_PORTFOLIO_ENTRIES (1 + SLUICE_LIMIT_SOURCES)
-#define SL_PORTFOLIO_SLOTS                                                                         \
-    2048 /* a power of two, twice the entries: linear probing stays short                          \
-          */
+#define SL_PORTFOLIO_SLOTS   2048 /* a power of two, twice the entries: probing stays short */
 
 typedef struct sl_portfolio_toward {
     uint64_t n;

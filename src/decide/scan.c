@@ -275,11 +275,10 @@ static bool refuse_keyword(scan *self)
     for (uint32_t i = 0; forbidden[i] != NULL; i++) {
         if (is_word(self->at, forbidden[i])) {
             char what[128];
-            snprintf(
-                what, sizeof what,
-                "%s is not allowed: a rule is one expression, without statements and functions "
-                "of its own",
-                forbidden[i]);
+            snprintf(what, sizeof what,
+                     "%s is not allowed: a rule is one expression, without statements and "
+                     "functions of its own",
+                     forbidden[i]);
             fail_at(self, self->at, what);
             return true;
         }
@@ -418,7 +417,8 @@ static bool take_operator(scan *self)
     return false;
 }
 
-bool sl_scan(const char *text, sl_names *names, sl_scanned *out, sl_expression_fault *fault)
+bool sl_scan_expression(const char *text, sl_names *names, sl_scanned *out,
+                        sl_expression_fault *fault)
 {
     *fault = (sl_expression_fault){0};
     *out = (sl_scanned){.n_names = 0};

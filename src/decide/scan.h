@@ -1,6 +1,6 @@
 /* scan.h - checks the words of an expression before Lua sees it. */
-#ifndef SL_SCAN_H
-#define SL_SCAN_H
+#ifndef SL_DECIDE_SCAN_H
+#define SL_DECIDE_SCAN_H
 
 #include "decide/names.h"
 
@@ -14,18 +14,18 @@ typedef struct sl_expression_fault {
 } sl_expression_fault;
 
 typedef struct sl_scanned {
-    char parameters[2 * SL_SCAN_BYTES]; /* "duplicate, percentile_leverage": what stands for the
-                                           names */
+    char parameters[2 * SL_SCAN_BYTES]; /* "duplicate, percentile_leverage": in place of names */
     char body[2 * SL_SCAN_BYTES + 16];  /* the expression with these in place of the names  */
     uint32_t n_names;
     sl_name name[SL_SCAN_NAMES]; /* by parameter */
 } sl_scanned;
 
-/* sl_scan - admits operators, numbers, texts, known names and calls of known functions; nothing
- * that could repeat, define, assign or reach anything else.
+/* sl_scan_expression - admits operators, numbers, texts, known names and calls of known functions;
+ * nothing that could repeat, define, assign or reach anything else.
  *
  * names    Attributes that occur are entered. */
-bool sl_scan(const char *text, sl_names *names, sl_scanned *out, sl_expression_fault *fault);
+bool sl_scan_expression(const char *text, sl_names *names, sl_scanned *out,
+                        sl_expression_fault *fault);
 
 /* The functions that may be called, NULL-terminated; math ones are written math.floor and called
  * math_floor in `body`. */

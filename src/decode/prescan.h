@@ -7,11 +7,9 @@
 
 #include <protobuf-c/protobuf-c.h>
 
-#define SL_SCAN_LEVEL_FIELDS                                                                       \
-    1024                          /* in one message, numbers of packed arrays counted one by one   \
-                                   */
+#define SL_SCAN_LEVEL_FIELDS 1024 /* in one message; a packed array counts its numbers */
 #define SL_SCAN_TOTAL_FIELDS 4096 /* in a message with everything inside it */
-#define SL_SCAN_DEPTH        8    /* messages inside each other; the schema itself needs 6       */
+#define SL_SCAN_DEPTH        8    /* messages inside each other; the schema itself needs 6 */
 
 /* Wire types of protobuf. Groups (3 and 4) are no part of this wire. */
 enum { SL_WIRE_VARINT = 0, SL_WIRE_64BIT = 1, SL_WIRE_BYTES = 2, SL_WIRE_32BIT = 5 };

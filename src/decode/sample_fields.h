@@ -32,8 +32,7 @@ typedef struct sl_refusal {
 SLUICE_MUST_USE bool sl_sample_fields_find(sluice_span wire, sl_sample_fields *fields,
                                            sl_refusal *refusal);
 
-/* The rules of the sample's own fields: names, sizes, finiteness. `wire_bytes` is its whole size.
- */
+/* The rules of the sample's own fields: names, sizes, finiteness. `wire_bytes`: its whole size. */
 SLUICE_MUST_USE bool sl_sample_fields_check(const sl_sample_fields *fields, size_t wire_bytes,
                                             sl_refusal *refusal);
 

@@ -7,7 +7,8 @@
  *   a (d numbers) ------------------> inputs[k] = a / |h|
  *
  * Why unit rows at the door: the loss knows directions only, and a norm of 1e25 must neither own a
- * basis nor overflow a square. Why a over the norm of h: only their ratio means anything then. */
+ * basis nor overflow a square.
+ * Why a over the norm of h: only their ratio means anything then. */
 #include "decode/tensor.h"
 
 #include "decode/prescan.h"

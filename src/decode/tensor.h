@@ -13,12 +13,12 @@
  *
  * arena    Lends the rows; its cap is raised by what they need, which the limits bound.
  * out      Zero where there are no views.
- * Returns  False with a reason: other than 1..SLUICE_LIMIT_VIEWS views, no embedding in one, type,
- *          shape or size of a Tensor, dimensions that differ, NaN, infinity, norm <= 1e-12, memory.
- */
+ * Returns  False with a reason: more than SLUICE_LIMIT_VIEWS views, one without an embedding, a
+ *          Tensor of another type, shape or size than it may have, dimensions that differ, NaN,
+ *          infinity, an embedding whose norm is at most SL_VIEW_NORM_MIN, memory. */
 SLUICE_MUST_USE bool sl_views_read(const sl_sample_fields *fields, sl_arena *arena,
                                    sluice_views *out, sl_refusal *refusal);
 
-float sl_half_to_float(uint16_t half);
+float sl_half_to_float(uint16_t half); /* IEEE binary16; exact */
 
 #endif

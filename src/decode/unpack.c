@@ -1,8 +1,7 @@
 /* unpack.c - protobuf-c behind the pre-scan, in bounded memory.
  *
  * Why an arena: one reset instead of a free for every string, and its cap is the one limit that
- * holds whatever the bytes are. protobuf-c frees what it merges or gives up; the arena ignores it.
- */
+ * holds whatever the bytes are. What protobuf-c frees on its way stays until that reset. */
 #include "decode/unpack.h"
 
 size_t sl_unpack_cap(size_t size)

@@ -6,10 +6,11 @@
  *                                                  ^ up to here both are known: 4 of 4 in common
  *
  * Why not the sketches: a text of 60 words inside one of 600 has a Jaccard of .1, where bands find
- * nothing and 128 coordinates say nothing. Why the smallest hashes: whoever holds a shingle of
- * small hash holds it among its smallest too, so texts of different lengths sample the same
- * shingles. Why the table again: each hash is a key of the row, as each band is. Source: Broder
- * 1997 (containment, bottom sketches). */
+ * nothing and 128 coordinates say nothing.
+ * Why the smallest hashes: whoever holds a shingle of small hash holds it among its smallest too,
+ * so texts of different lengths sample the same shingles.
+ * Why the table again: each hash is a key of the row, as each band is.
+ * Source: Broder 1997 (containment, bottom sketches). */
 #include "contain.h"
 
 #include <string.h>

@@ -11,6 +11,7 @@ typedef struct sl_cosine_query {
     int32_t number[SLUICE_EMBEDDING_MAX];
 } sl_cosine_query;
 
+/* row  Borrows float[dim], unit; dim <= SLUICE_EMBEDDING_MAX. */
 void sl_cosine_ask(const float *row, uint32_t dim, sl_cosine_query *query);
 
 typedef struct sl_cosine {
@@ -27,7 +28,7 @@ typedef struct sl_cosine {
  * stored  Borrows 2 x dim bytes.
  * Cost    2 dim integer products. The same on every machine.
  * Error   |value - cosine of what came| <= sin(angle) sqrt(d) / 2 |k| + 1e-7: about 2e-5 at a
- * cosine of .95, typically a tenth of that. */
+ *         cosine of .95, typically a tenth of that. */
 sl_cosine sl_cosine_of(const sl_cosine_query *query, const uint8_t *stored);
 
 #endif

@@ -333,6 +333,11 @@ bool sl_duplicate_validate(const sl_duplicate *duplicate, const char **reason)
                                       sl_embedding_validate(duplicate->embedding, reason));
 }
 
+static double bytes_a_row(uint64_t memory, uint64_t n_rows)
+{
+    return n_rows == 0 ? 0 : (double)memory / (double)n_rows;
+}
+
 sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_bytes)
 {
     if (!config->duplicate.enabled) {
@@ -340,24 +345,22 @@ sl_duplicate_plan sl_duplicate_plan_of(const sluice_config *config, uint32_t id_
     }
     sl_index_options exact = sl_exact_index_options(config);
     sl_index_options text = sl_text_index_options(config);
-    sl_duplicate_plan plan = {.exact_rows = sl_index_rows_of(&exact, id_bytes),
-                              .text_rows = sl_index_rows_of(&text, id_bytes),
-                              .image_rows = sl_image_rows_of(config, id_bytes),
-                              .image_threshold = sl_image_threshold(config),
-                              .image_keyed = sl_image_is_keyed(config),
-                              .embedding_rows =
-                                  sl_embedding_rows_of(config, SL_DUPLICATE_PLAN_DIM, id_bytes)};
-    plan.exact_row_bytes =
-        plan.exact_rows == 0 ? 0 : (double)config->duplicate.exact_memory / (double)plan.exact_rows;
-    plan.text_row_bytes =
-        plan.text_rows == 0 ? 0 : (double)config->duplicate.text_memory / (double)plan.text_rows;
-    plan.image_row_bytes =
-        plan.image_rows == 0 ? 0 : (double)config->duplicate.image_memory / (double)plan.image_rows;
-    plan.embedding_row_bytes =
-        plan.embedding_rows == 0
-            ? 0
-            : (double)config->duplicate.embedding_memory / (double)plan.embedding_rows;
-    return plan;
+    uint64_t exact_rows = sl_index_rows_of(&exact, id_bytes);
+    uint64_t text_rows = sl_index_rows_of(&text, id_bytes);
+    uint64_t image_rows = sl_image_rows_of(config, id_bytes);
+    uint64_t embedding_rows = sl_embedding_rows_of(config, SL_DUPLICATE_PLAN_DIM, id_bytes);
+    return (sl_duplicate_plan){
+        .exact_rows = exact_rows,
+        .text_rows = text_rows,
+        .image_rows = image_rows,
+        .exact_row_bytes = bytes_a_row(config->duplicate.exact_memory, exact_rows),
+        .text_row_bytes = bytes_a_row(config->duplicate.text_memory, text_rows),
+        .image_row_bytes = bytes_a_row(config->duplicate.image_memory, image_rows),
+        .image_threshold = sl_image_threshold(config),
+        .image_keyed = sl_image_is_keyed(config),
+        .embedding_rows = embedding_rows,
+        .embedding_row_bytes = bytes_a_row(config->duplicate.embedding_memory, embedding_rows),
+    };
 }
 
 sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_method method)

@@ -22,11 +22,9 @@ void sl_duplicate_touch(sl_duplicate *duplicate);
 /* Brings the memory that a probe of this sample will touch closer; changes nothing. */
 void sl_duplicate_prefetch(const sl_duplicate *duplicate, const sluice_sample *sample);
 
-/* Highest similarity, then smallest offset; between methods exact, then text,
- * then image, then embedding. of_id and of_source
- * are lent until the next apply or forget. `offset` of the sample is the offset it would get (the
- * log's end).
- */
+/* The first method that finds anything: exact, text, image, embedding; within it the highest
+ * similarity, then the smallest offset. of_id and of_source are lent until the next apply or
+ * forget. `offset` of the sample is the offset it would get: the log's end. */
 void sl_duplicate_probe(const sl_duplicate *duplicate, const sluice_sample *sample,
                         sluice_match *match);
 
@@ -42,13 +40,12 @@ uint32_t sl_duplicate_also(const sl_duplicate *duplicate, const sluice_sample *s
 bool sl_duplicate_redelivers(const sl_duplicate *duplicate, const sluice_sample *sample);
 
 /* Remembers a judged sample if it was kept or flagged; cannot fail. Samples come in order of
- * offset; one at or below the last sample applied or row read is known already and changes nothing.
- */
+ * offset; one at or below the last sample applied, or row read, is known and changes nothing. */
 void sl_duplicate_apply(sl_duplicate *duplicate, const sluice_sample *sample);
 
 /* Finds the kept samples of an id that some method remembers, whoever sent them.
  *
- * offset   only the one at this offset; UINT64_MAX: all
+ * offset   Only the one at this offset; UINT64_MAX: all.
  * out      Out [max]: their offsets, in no order, each once.
  * Returns  how many; more than `max`: there are more, and `max` are in `out`.
  * Cost     a walk over all rows: 10 ms for 1e6. */
@@ -56,8 +53,8 @@ uint32_t sl_duplicate_find_id(const sl_duplicate *duplicate, sluice_span id, uin
                               uint64_t *out, uint32_t max);
 
 /* Erases what every method remembers of the sample; false if nothing was. The state is then what
- * the remaining rows alone would make. The next probe or apply closes the gaps of all
- * samples forgotten before it at once, in a time that grows with the rows (0.2 s for 1e6). */
+ * the remaining rows alone would make. The next probe or apply closes the gaps of all samples
+ * forgotten before it at once, in a time that grows with the rows (0.2 s for 1e6). */
 bool sl_duplicate_forget(sl_duplicate *duplicate, uint64_t offset);
 
 /* Smallest offset that a sample to come may still be told of; UINT64_MAX if there is none. */
@@ -79,10 +76,10 @@ SLUICE_MUST_USE sluice_status sl_duplicate_row_read(sl_duplicate *duplicate, slu
 
 bool sl_duplicate_validate(const sl_duplicate *duplicate, const char **reason);
 
+#define SL_DUPLICATE_PLAN_DIM 384 /* numbers of the vectors that a plan reckons with */
+
 /* What a budget buys, before opening: rows each method remembers for ids of `id_bytes` and sources
  * of 8 bytes, both hashes and a sketch. */
-#define SL_DUPLICATE_PLAN_DIM 384
-
 typedef struct sl_duplicate_plan {
     uint64_t exact_rows, text_rows, image_rows; /* at least this many                         */
     double exact_row_bytes, text_row_bytes, image_row_bytes;
@@ -100,6 +97,8 @@ typedef struct sl_duplicate_usage {
     uint64_t evicted;          /* rows, since open                                                */
     uint64_t hot_bands;        /* text: met by probes since open (text.h)                         */
 } sl_duplicate_usage;
+sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_method method);
+
 /* What probes of one method came to; the fields of sluice_method_counters. */
 typedef struct sl_probe_counts {
     uint64_t probes, candidates, verified, buckets_checked, buckets_overflowed;
@@ -107,7 +106,5 @@ typedef struct sl_probe_counts {
 
 /* All numbers; by the thread that applies. */
 void sl_duplicate_counters(const sl_duplicate *duplicate, sluice_counters *out);
-
-sl_duplicate_usage sl_duplicate_usage_of(const sl_duplicate *duplicate, sluice_method method);
 
 #endif

@@ -1,11 +1,15 @@
 /* durable.c - the durable form of what the duplicate stage remembers of one sample.
  *
- *   | version 3 | has 1 | offset v | arrived 8 | producer v | id size v, id | source size v, source
- * | | raw hash 16, if has RAW | normal hash 16, if has NORMAL | profile 1, sketch 128, if has
- * SKETCH, trace 16, in version 3 | n 1, hashes 4 n, if has BOTTOM | signature 64, colours 32, if
- * has IMAGE | key 4, sign bits 64, dimension v, vector of 16-bit integers, if has EMBEDDING |
- * oldest offset v, of exact, text, image, and in version 3 embedding | decision 1, weight 4,
- * reasons 1, each: size v, bytes with their NUL | if has VERDICT
+ *   always         | version 3 | has 1 | offset v | arrived 8 | producer v |
+ *                    id size v, id | source size v, source |
+ *   RAW            | raw hash 16 |
+ *   NORMAL         | normal hash 16 |
+ *   SKETCH         | profile 1, sketch 128 | trace 16, in version 3 |
+ *   BOTTOM         | n 1, hashes 4 n |
+ *   IMAGE          | signature 64, colours 32 |
+ *   EMBEDDING      | key 4, sign bits 64, dimension v, vector of 16-bit integers |
+ *   always         | oldest offset v of exact, of text, of image, in version 3 of embedding |
+ *   VERDICT        | decision 1, weight 4, reasons 1, each: size v, bytes with their NUL |
  *
  *   v = varint; integers are little-endian. About 185 bytes and the names for a text, 140 for an
  *   image. Version 1 has no images and no oldest offset of theirs, version 2 neither traces nor

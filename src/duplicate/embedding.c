@@ -8,9 +8,10 @@
  *   memory  | rows: names, vector of 16-bit integers | 512 bits and the place of each | keys |
  *
  * Why a scan: up to about 1e5 rows it is faster than any graph or inverted file and misses nothing
- * that a formula does not say. Why keys beyond, and from a cosine of .90 on: the scan grows with
- * the rows; below .90 too many bits of a key differ, so the scan stays, whatever it costs.
- * Which of the two answers depends on the rows that the sample may be told of: a fact of the log.
+ * that a formula does not say.
+ * Why keys beyond, and from a cosine of .90 on: the scan grows with the rows; below .90 too many
+ * bits of a key differ, so the scan stays, whatever it costs. Which of the two answers depends on
+ * the rows that the sample may be told of: a fact of the log.
  * Why rows of 384 numbers set how many there can be: the dimension is not known when the memory is
  * laid out. Longer vectors fill the bytes first, shorter ones the count.
  * Why the key of the encoder flips bits: vectors of two encoders must not even pass the filter. */
@@ -24,7 +25,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TYPICAL_DIM      384
 #define FLAT_ROWS        131072 /* visible ones: more are found by keys                           */
 #define KEYS_FROM_ROWS   300000 /* a budget that holds fewer has no keys                          */
 #define KEYS_FROM_COSINE 0.90
@@ -63,7 +63,7 @@ static uint32_t row_bytes_of(uint32_t dim, uint32_t id_bytes)
 
 static uint32_t rows_for(uint64_t memory, uint64_t keys_bytes)
 {
-    double row = (double)row_bytes_of(TYPICAL_DIM, SL_INDEX_ID_BYTES) * 65 / 64;
+    double row = (double)row_bytes_of(SL_DUPLICATE_PLAN_DIM, SL_INDEX_ID_BYTES) * 65 / 64;
     double n_rows = (double)memory / (row + SL_SIGNS_ROW_BYTES + (double)keys_bytes);
     return n_rows < 1 ? 1 : n_rows > INT32_MAX ? INT32_MAX : (uint32_t)n_rows;
 }
@@ -425,7 +425,8 @@ sl_duplicate_usage sl_embedding_usage(const sl_embedding *embedding)
 {
     uint64_t rows = sl_rows_count(embedding->rows), bytes = sl_rows_used_bytes(embedding->rows);
     uint64_t bytes_max = sl_rows_capacity_of(&embedding->rows_options);
-    uint64_t row_bytes = rows > 0 ? bytes / rows : row_bytes_of(TYPICAL_DIM, SL_INDEX_ID_BYTES);
+    uint64_t row_bytes =
+        rows > 0 ? bytes / rows : row_bytes_of(SL_DUPLICATE_PLAN_DIM, SL_INDEX_ID_BYTES);
     uint64_t rows_max = bytes_max / row_bytes;
     return (sl_duplicate_usage){
         .rows = rows,

@@ -6,8 +6,7 @@
 #include "duplicate/rows.h"
 #include "duplicate/table.h"
 
-/* Names a plan reckons with: ids of 16 bytes, sources of 8. Others change the rows, not the bytes.
- */
+/* Names a plan reckons with. Others change how many rows fit, never the bytes. */
 #define SL_INDEX_ID_BYTES     16
 #define SL_INDEX_SOURCE_BYTES 8
 

@@ -4,8 +4,7 @@
 
 #include <stddef.h>
 
-/* Gives `size` bytes of zeros for free(); NULL if there are none. Pages become real when touched.
- */
+/* Gives `size` bytes of zeros, for free(); NULL if there are none. Pages become real at a touch. */
 void *sl_memory_reserve(size_t size);
 
 /* Makes the pages real now, so that no later touch waits for the system to zero one. Contents stay;

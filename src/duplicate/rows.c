@@ -6,8 +6,9 @@
  *   bits   1 0 0 1 0 0 0 1 ...        one a unit of 8 bytes: does a live row begin here
  *
  * Why rows of their own length in one ring: ids of 4 and of 200 bytes share the budget, so nobody
- * has to guess how long ids will be. Why a bit a unit: tables hold places, and a slot may outlive
- * its row; the bit says whether its place is still the begin of one (1/64 of the ring).
+ * has to guess how long ids will be.
+ * Why a bit a unit: tables hold places, and a slot may outlive its row; the bit says whether its
+ * place is still the begin of one (1/64 of the ring).
  * Why the ring is one longest row larger than what it may hold: a row is never split, so up to one
  * row is lost at the end of a lap. With that slack what is evicted depends on the sizes of the live
  * rows alone, never on where the ring happens to begin: rows that are restored in order after a

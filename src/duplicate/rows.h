@@ -1,18 +1,16 @@
 /* rows.h - remembers rows of kept samples in a fixed number of bytes, newest last. */
-#ifndef SL_ROWS_H
-#define SL_ROWS_H
+#ifndef SL_DUPLICATE_ROWS_H
+#define SL_DUPLICATE_ROWS_H
 
 #include "status.h"
 #include "sluice/sample.h"
 
-#define SL_ROWS_UNIT 8 /* bytes; rows begin at multiples of it                              */
-#define SL_ROWS_HEAD_BYTES                                                                         \
-    24 /* of a row, before its payload                                      */
-#define SL_ROWS_NAME_BYTES (SLUICE_LIMIT_ID_BYTES + SLUICE_LIMIT_SOURCE_BYTES)
-#define SL_ROWS_UNITS_MAX                                                                          \
-    (UINT32_MAX - 1) /* a place and "none" fit in 32 bits: 32 GiB            */
+#define SL_ROWS_UNIT        8  /* bytes; rows begin at multiples of it */
+#define SL_ROWS_HEAD_BYTES  24 /* of a row, before its payload */
+#define SL_ROWS_NAME_BYTES  (SLUICE_LIMIT_ID_BYTES + SLUICE_LIMIT_SOURCE_BYTES)
+#define SL_ROWS_UNITS_MAX   (UINT32_MAX - 1) /* a place and "none" fit in 32 bits: 32 GiB */
 #define SL_ROWS_NONE        UINT32_MAX
-#define SL_ROWS_EXTRA_BYTES 8192 /* of a row, of its own length, between payload and names      */
+#define SL_ROWS_EXTRA_BYTES 8192 /* of a row, of its own length, between payload and names */
 
 typedef struct sl_rows sl_rows; /* opaque; one writer */
 

@@ -1,6 +1,6 @@
 /* scan.h - finds, among the newest rows, those whose signature begins alike. */
-#ifndef SL_SCAN_H
-#define SL_SCAN_H
+#ifndef SL_DUPLICATE_SCAN_H
+#define SL_DUPLICATE_SCAN_H
 
 #include "status.h"
 

@@ -5,9 +5,8 @@
 #include "status.h"
 #include "sluice/sample.h"
 
-#define SL_SIGN_STEPS 4 /* step s looks at the first 2^s words                               */
-#define SL_SIGN_MARGIN_MIN                                                                         \
-    40 /* of bits that are asked: .47 standard deviations                   */
+#define SL_SIGN_STEPS      4  /* step s looks at the first 2^s words */
+#define SL_SIGN_MARGIN_MIN 40 /* of bits that are asked: .47 standard deviations */
 
 _Static_assert(1 << (SL_SIGN_STEPS - 1) == SLUICE_SIGN_WORDS, "the last step looks at all");
 

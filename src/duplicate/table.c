@@ -6,14 +6,16 @@
  *                    \ next slot to overwrite
  *
  * Why one line a bucket: query and insert touch one line of memory a key, and that line is the
- * cost. Why overwrite the oldest slot: memory is the contract and recall may fade with age; a
- * bucket that everything falls into (boilerplate) costs ten looks, never more. Why no tombstones: a
- * slot is alive if the row at its place is and has that key; the row is read for the verification
- * anyway. A stale slot cannot show a row that the bucket has lost: rows get places that others had
- * before them, so a slot that names a row's place is older than the row's own slot, and leaves the
- * bucket first. So what is found is a function of the live rows alone: rows leave oldest first, and
- * the last ten of a bucket that are still alive are the last ten of the living. Invariant
- * (sl_table_validate): hands point to slots, and slots fill in the order of the hand. */
+ * cost.
+ * Why overwrite the oldest slot: memory is the contract and recall may fade with age; a bucket that
+ * everything falls into (boilerplate) costs ten looks, never more.
+ * Why no tombstones: a slot is alive if the row at its place is and has that key; the row is read
+ * for the verification anyway. A stale slot cannot show a row that the bucket has lost: rows get
+ * places that others had before them, so a slot that names a row's place is older than the row's
+ * own slot, and leaves the bucket first. So what is found is a function of the live rows alone:
+ * rows leave oldest first, and the last ten of a bucket that are still alive are the last ten of
+ * the living.
+ * Invariant (sl_table_validate): hands point to slots, and slots fill in the order of the hand. */
 #include "table.h"
 
 #include "duplicate/memory.h"

@@ -40,8 +40,7 @@ typedef struct sl_table_entry {
 } sl_table_entry;
 sl_table_entry sl_table_last(const sl_table *table, uint64_t key);
 
-/* Whether `other` may be the key of an entry in the bucket of `key`: that bucket, its fingerprint.
- */
+/* Whether `other` may be the key of an entry in the bucket of `key`: it has both in common. */
 bool sl_table_same(const sl_table *table, uint64_t key, sl_table_entry entry, uint64_t other);
 
 void sl_table_insert(sl_table *table, uint64_t key, uint32_t place); /* place < UINT32_MAX */

@@ -9,8 +9,8 @@
  *                        v
  *                      n = agreeing coordinates of all 128 -> similarity >= threshold
  *
- *   payload of a row  | sketch 128 | low half of the normal hash 8 | trace 16 | if asked: 64
- * smallest hashes |   kind = profile, HAS_NORMAL
+ *   payload of a row  | sketch 128 | low half of the normal hash 8 | trace 16 | hashes, if asked |
+ *   kind of a row     profile, HAS_NORMAL
  *
  * Why bands: P(candidate | Jaccard s) = 1 - (1 - s^r)^b; b = 16, r = 8 puts the knee near s = 0.7.
  * Why every candidate is verified: unverified bands are ruinous at low thresholds, and the verdict
@@ -361,8 +361,7 @@ static void start(text_probe *search, const sl_text *text, const sluice_sample *
     search->best = (sl_row){.offset = UINT64_MAX};
 }
 
-/* What the row and the sample have in common, out of search->all; 0 if it is below the threshold.
- */
+/* What the row and the sample have in common, out of search->all; 0 if below the threshold. */
 static uint32_t score_of(text_probe *search, const sl_row *row)
 {
     const uint8_t *sketch = search->sample->features.sketch;

@@ -1,4 +1,4 @@
-/* weights.c - how little what a sketch shows says about a text, because the stream is full of it.
+/* weights.c - how much each coordinate of a sketch counts: little if the stream is full of it.
  *
  *   coordinate i of a sketch is a hash of one shingle of the text
  *        |

@@ -1,5 +1,4 @@
-/* weights.h - how little what a sketch shows says about a text, because the stream is full of it.
- */
+/* weights.h - how much each coordinate of a sketch counts: little if the stream is full of it. */
 #ifndef SL_WEIGHTS_H
 #define SL_WEIGHTS_H
 
@@ -24,15 +23,16 @@ void sl_weights_remove(sl_weights *weights, uint64_t offset, const uint8_t *sket
 
 /* sl_weights_of - what the coordinates of a sketch count for.
  *
- *     d = min(log2 (N + 256) / (max(n(i, sketch[i]), 1), 8),  weight[i] = 64 (d / 8)^2, rounded
- * down
+ *     d = log2((N + 256) / max(n(i, sketch[i]), 1)),  within 0..8
+ *     weight[i] = 64 (d / 8)^2, rounded down
  *
- * N        counted sketches; n(i, v) those of them whose coordinate i is v: one of them may
- *          be the match itself, so one says nothing. log2 is linear between
- *          powers of two, in steps of 1/16: integers only, the same on every processor.
+ * N        counted sketches; n(i, v) those of them whose coordinate i is v: one of them may be the
+ *          match itself, so one says nothing. log2 is linear between powers of two, in steps of
+ *          1/16: integers only, the same on every processor.
  * weight   Out: 0..SL_WEIGHTS_MOST; all SL_WEIGHTS_MOST where nothing is counted, or where nothing
  *          would be left.
- * Returns  their sum, > 0. */
+ * Returns  their sum, > 0.
+ * Source   Sparck Jones 1972 (inverse document frequency). */
 uint32_t sl_weights_of(const sl_weights *weights, const uint8_t *sketch,
                        uint8_t weight[SLUICE_SKETCH_COORDINATES]);
 

@@ -5,10 +5,12 @@
  *          | layout 8x8 | chroma 4x4x2 | edges 4x4x8 | shares 16 + 16 |   = 256 values
  *
  * Why weak: it sees light, colour and coarse edges, no objects. Two blue things are near each
- * other. Why the raster and not the image: it is decoded already, and what is left out is below
- * what a weak encoder can use. Why no projection: the parts come to 256 values by themselves. Why
- * directions by products and not by angles: no function of the C library is in it, so the bits are
- * the same on every machine. */
+ * other.
+ * Why the raster and not the image: it is decoded already, and what is left out is below what a
+ * weak encoder can use.
+ * Why no projection: the parts come to 256 values by themselves.
+ * Why directions by products and not by angles: no function of the C library is in it, so the bits
+ * are the same on every machine. */
 #include "features/builtin_image.h"
 
 #include <string.h>

@@ -453,7 +453,9 @@ static void hash_views(const sl_features *features, uint64_t key, sluice_sample 
     sample->features.has |= SLUICE_HAS_RAW;
 }
 
-sluice_status sl_features_embed(sl_features *features, sl_arena *arena, sluice_sample *sample)
+/* Adds what follows from the views: the embedding, of 8 to 4,096 numbers, and a hash where there is
+ * no payload. `arena` lends it; its cap is raised. NOMEM: nothing was added. */
+static sluice_status embed(sl_features *features, sl_arena *arena, sluice_sample *sample)
 {
     const sluice_views *views = &sample->views;
     if (views->n_views == 0 || views->builtin || !features->embeds) {
@@ -497,7 +499,7 @@ sluice_status sluice_batch_features(sluice_batch *batch, const sluice_config *co
             SLUICE_TRY(sl_features_views(batch->features, sample, batch->arena));
         }
         if (sample->verdict.decision != SLUICE_REFUSE) {
-            SLUICE_TRY(sl_features_embed(batch->features, batch->arena, sample));
+            SLUICE_TRY(embed(batch->features, batch->arena, sample));
         }
     }
     return SLUICE_OK;

@@ -25,11 +25,11 @@ typedef struct sl_text_settings {
 /* The settings of a profile (not AUTO) under a configuration's overrides. */
 sl_text_settings sl_text_settings_of(const sluice_config *config, sluice_profile profile);
 
-/* Fills sample->features from sample->payload, or sets verdict REFUSE with a reason. `scratch` is
- * one per thread. Pure. */
 typedef struct sl_features sl_features; /* scratch memory of one thread */
 SLUICE_MUST_USE sluice_status sl_features_open(const sluice_config *config, sl_features **out);
 void sl_features_close(sl_features **features_p);
+
+/* Fills sample->features from sample->payload, or sets verdict REFUSE with a reason. Pure. */
 void sl_features_make(sl_features *features, sluice_sample *sample);
 
 /* sl_features_views - weak views where none came, under `encoder: builtin` (else nothing is done).
@@ -41,11 +41,5 @@ void sl_features_make(sl_features *features, sluice_sample *sample);
  * Returns NOMEM. Pure: a function of payload, media type and seed. */
 SLUICE_MUST_USE sluice_status sl_features_views(sl_features *features, sluice_sample *sample,
                                                 sluice_arena *arena);
-
-/* Adds what follows from the views, behind make: the embedding of 8 to 4,096 numbers, and a hash
- * where there is no payload. `arena` lends it; its cap is raised. NOMEM: nothing was added. Pure.
- */
-SLUICE_MUST_USE sluice_status sl_features_embed(sl_features *features, sl_arena *arena,
-                                                sluice_sample *sample);
 
 #endif

@@ -5,7 +5,8 @@
  * Why by character: both editions of a text are folded alike, so that it matters little where
  * Simplified merged several Traditional characters, and nothing depends on where a phrase begins.
  * The table is made at build time from OpenCC's TSCharacters (Apache-2.0) by make_fold_table.py;
- * the first candidate counts where there are several. Source: OpenCC, github.com/BYVoid/OpenCC. */
+ * the first candidate counts where there are several.
+ * Source: OpenCC, github.com/BYVoid/OpenCC. */
 #include "features/fold_chinese.h"
 #include "features/utf8.h"
 

@@ -221,8 +221,9 @@ static sl_image_state png_rows(spng_ctx *codec, const struct spng_ihdr *header, 
     sl_reducer_init(&reducer, header->width, header->height, 4);
     for (uint32_t y = 0; y < header->height && error == 0; y++) {
         error = spng_decode_row(codec, row, row_bytes);
-        error =
-            error == SPNG_EOI && y + 1 == header->height ? 0 : error; /* the last row is there */
+        if (error == SPNG_EOI && y + 1 == header->height) {
+            error = 0; /* told with the last row, which is there */
+        }
         sl_reducer_row(&reducer, row);
     }
     free(row);

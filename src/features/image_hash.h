@@ -5,11 +5,10 @@
 #include "features/raster.h"
 #include "sluice/sample.h"
 
-#define SL_IMAGE_SIDE   10                                  /* of the square of frequencies     */
-#define SL_IMAGE_N      (SL_IMAGE_SIDE * SL_IMAGE_SIDE - 1) /* without the mean                 */
-#define SL_IMAGE_LEVELS 5                                   /* thresholds a frequency           */
-#define SL_IMAGE_SIDE_LEAST                                                                        \
-    16 /* pixels; below, the quality is 0                                  */
+#define SL_IMAGE_SIDE       10                                  /* of the square of frequencies */
+#define SL_IMAGE_N          (SL_IMAGE_SIDE * SL_IMAGE_SIDE - 1) /* without the mean */
+#define SL_IMAGE_LEVELS     5                                   /* thresholds a frequency */
+#define SL_IMAGE_SIDE_LEAST 16 /* pixels; below, the quality is 0 */
 
 typedef struct sl_image_hash sl_image_hash; /* constant tables */
 

@@ -83,8 +83,7 @@ static bool is_digit(uint32_t code_point)
 
 /* ---- counting ------------------------------------------------------------------------------ */
 
-/* A comma just put, and whether a digit is before it: read from the output, which needs no state.
- */
+/* A comma just put, and whether a digit is before it: read from the output, so without state. */
 static bool after_comma(const sl_normal *normal)
 {
     return normal->size > 0 && normal->data[normal->size - 1] == ',';
@@ -287,8 +286,7 @@ SL_TARGET_AVX2 static inline __m256i fold_half(__m256i v, __m256i bits)
     return _mm256_blendv_epi8(v, _mm256_set1_epi8(' '), space);
 }
 
-/* Writes the bytes of v that are to be kept, a run of them after the other; returns where they end.
- */
+/* Writes the bytes of v that are to be kept, one run after the other; returns where they end. */
 SL_TARGET_AVX2 static uint8_t *put_runs(uint8_t *out, sl_bytes64 v, uint64_t keep)
 {
     uint8_t block[128] = {0}; /* so that a run may be read as a whole vector */

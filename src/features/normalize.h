@@ -6,9 +6,7 @@
 #include "features/kernel.h"
 #include "features/unicode.h"
 
-#define SL_NORMAL_SLACK_BYTES                                                                      \
-    128 /* after the text, zero, so that kernels may read whole vectors                            \
-         */
+#define SL_NORMAL_SLACK_BYTES 128 /* zeros after the text: kernels may read whole vectors */
 #define SL_LIMIT_NORMAL_BYTES (2 * (size_t)SLUICE_LIMIT_TEXT_BYTES)
 
 /* Counts over the normalized text before white space is folded: what `auto` goes by. */

@@ -14,10 +14,12 @@ void sl_set_sketch_close(sl_set_sketch **sketcher_p); /* Takes; NULL ok */
  *
  *     P(a[i] = b[i]) = J + (1 - J) / 256,  J = |A and B| / |A or B|,  for every coordinate i
  *
- * hash     In: n > 0 well mixed hashes in any order, equal ones any number of times. Out:
- * undefined. out      128 coordinates. A pure function of the set and the seed, the same on every
- * CPU. Cost     About n + 128 ln 128 steps; no allocation, 60 KB of stack. Error    Variance of the
- * estimate at most J (1 - J) / 128 (MinHash's), much less for small sets. Threads  Pure. */
+ * hash     Borrows n > 0 well mixed hashes in any order, equal ones any number of times.
+ * out      128 coordinates. A pure function of the set and the seed, the same on every CPU.
+ * Cost     About n + 128 ln 128 steps; no allocation, 60 KB of stack.
+ * Error    Variance of the estimate at most J (1 - J) / 128 (MinHash's), much less for small sets.
+ * Threads  Pure.
+ * Source   At the head of set_sketch.c. */
 void sl_set_sketch_make(const sl_set_sketch *sketcher, const uint64_t *hash, size_t n,
                         sl_kernel kernel, uint8_t out[SLUICE_SKETCH_COORDINATES]);
 

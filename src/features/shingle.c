@@ -5,9 +5,10 @@
  *                   \____|____/              C0 u1 + C1 u2 + C2 u3
  *
  * Why a sum of products and not a rolling hash: n multiplications are independent of each other and
- * of the shingle before, so they go eight at a time, and n is small. Why that mixes well enough:
- * unit hashes are uniform, so any two different n-grams differ by a non-zero combination of them;
- * different odd constants make the order count; the sketch mixes once more.
+ * of the shingle before, so they go eight at a time, and n is small.
+ * Why that mixes well enough: unit hashes are uniform, so any two different n-grams differ by a
+ * non-zero combination of them; different odd constants make the order count; the sketch mixes once
+ * more.
  * Why in place: shingle i needs units i and later only. */
 #include "features/shingle.h"
 

@@ -100,8 +100,7 @@ SL_TARGET_AVX512 static inline __m512 mix_lanes(__m512 y)
     return _mm512_mask_sub_ps(_mm512_add_ps(other, y), 0xff00, other, y);
 }
 
-/* Steps `step` to radix / 2 x step at once, radix a constant: each number is read and written once.
- */
+/* Steps `step` to radix / 2 x step at once, radix a constant: each number is touched once. */
 SL_TARGET_AVX512 __attribute__((always_inline)) static inline void
 mix_far(float *y, uint32_t n, uint32_t step, const uint32_t radix)
 {

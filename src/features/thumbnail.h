@@ -11,7 +11,8 @@
  * smoothed to the image's own proportions. It is blurred: 32 cells a side.
  *
  * image    Borrows; what sl_image_decode reads.
- * Returns  BADSAMPLE: it cannot be decoded. NOMEM. Nothing appended then.  Threads  Pure; any. */
+ * Returns  BADSAMPLE: it cannot be decoded. NOMEM. Nothing appended then.
+ * Threads  Pure; any. */
 SLUICE_MUST_USE sluice_status sl_thumbnail_make(sluice_span image, sluice_bytes *out);
 
 #endif

@@ -1,20 +1,22 @@
-/* trace.c - sixteen bytes of a text that tell in what it differs from another that is much alike.
+/* trace.c - sixteen bytes of a text that tell in what it differs from one much alike.
  *
  *   units   la  octava  fecha  de  la  liga  2024 ...            length n
  *   words   sum of the hashes of what is no number               20 bits
  *   numbers hash of the numbers in order                         12 bits, 0 = none
- *   front   | s units | s units | ... from the first unit        12 parts of 4 bits, 0 = no such
- * part back          ... | s units | s units | from the last unit   12 parts of 4 bits
+ *   front   | s units | s units | ...    from the first unit    12 parts of 4 bits
+ *   back       ... | s units | s units | from the last unit     12 parts of 4 bits
+ *                                                               0 = there is no such part
  *
  *   a  | = | = | = | x | . | . |        F = 3 leading parts agree in front,
  *   b  | = | = | = | y | . | . |        K = 2 behind: what differs lies in the n - (F + K) s units
  *                  <-K->                between
  *
- * s is the first of 1 2 3 4 6 8 12 16 24 with 12 s >= n, so that texts of about the same
- * length are cut alike.
+ * s is the first of 1 2 3 4 6 8 12 16 24 with 12 s >= n, so that texts of about the same length are
+ * cut alike.
  * Why parts from both ends: a slot that is longer in one text shifts what is behind it.
  * Why a sum of words: a number of two units in place of one shifts everything, and a bag does not
- * mind. Why so few bits: a match is much alike already; the trace only says how.
+ * mind.
+ * Why so few bits: a match is much alike already; the trace only says how.
  * Why a list of words: "octava fecha" and "decima fecha" are two days' tables. */
 #include "features/trace.h"
 

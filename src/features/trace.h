@@ -1,5 +1,4 @@
-/* trace.h - sixteen bytes of a text that tell in what it differs from another that is much alike.
- */
+/* trace.h - sixteen bytes of a text that tell in what it differs from one much alike. */
 #ifndef SL_TRACE_H
 #define SL_TRACE_H
 

@@ -12,8 +12,8 @@
  *
  * So text falls into segments "(SIMPLE or SPECIAL) CONTINUE*" that normalize independently.
  * Why at open and not at build time: the tables then are those of the utf8proc that runs, and there
- * is one source for both paths. Why a stable counting sort for the order: utf8proc's own is
- * quadratic on a hostile run of marks.
+ * is one source for both paths.
+ * Why a stable counting sort for the order: utf8proc's own is quadratic on a hostile run of marks.
  * Source: Unicode Standard Annex 15 (normalization), 29 (text segmentation). */
 #include "features/unicode.h"
 #include "features/fold_chinese.h"
@@ -102,8 +102,7 @@ static sl_class class_of(uint32_t code_point)
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_CS:
     case UTF8PROC_CATEGORY_CO:
-        /* Planes 2 and 3 hold nothing but ideographs, also those that utf8proc does not know yet.
-         */
+        /* Planes 2 and 3 hold nothing but ideographs, also some that utf8proc does not know. */
         return code_point - 0x20000 < 0x20000 ? SL_CLASS_HAN : SL_CLASS_OTHER;
     default:
         return code_point == '_' ? SL_CLASS_LETTER : SL_CLASS_PUNCT;

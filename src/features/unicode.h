@@ -34,8 +34,7 @@ typedef enum sl_class {
 #define SL_ENTRY_CLASS_SHIFT 24
 #define SL_ENTRY_FOLDS       0x10000000u /* Traditional Chinese: sl_fold_character changes it */
 #define SL_ENTRY_SPECIAL     0x20000000u /* becomes several, or its order matters: slow path */
-#define SL_ENTRY_CONTINUE                                                                          \
-    0x40000000u /* may reorder or compose with what is before it: slow path  */
+#define SL_ENTRY_CONTINUE    0x40000000u /* may reorder or compose with what is before: slow path */
 
 /* An entry in one byte. */
 #define SL_BRIEF_CLASS 0x0f

@@ -17,7 +17,8 @@ typedef struct sl_adapter_step {
  *
  *     W - W_0  -=  U_G [ U_G' (J + mu (W - W_0)) U_A / (max(Lambda_H, 0) + mu) ] U_A'
  *
- * moved    In and out: W - W_0 [m][d].      work  Scratch of 2 m d floats.
+ * work     Scratch of 2 m d floats.
+ * moved    In and out: W - W_0 [m][d].
  * Source   measured in research; with scores taken there, rank correlation of `toward` with true
  *          leave-one-out rises from .92-.96 to .99. */
 void sl_adapter_move(const sl_shape *shape, const sl_adapter_step *step, float *work, float *moved);

@@ -5,7 +5,8 @@
  *
  * Why transport and not a fresh start: curvature is a long average, and throwing it away at each
  * refresh costs more agreement than any stale basis (rank correlation of `toward` .92-.99 against
- * .998 and more). Why not keep it as it is: eigenvectors change places. */
+ * .998 and more).
+ * Why not keep it as it is: eigenvectors change places. */
 #include "influence/basis.h"
 
 #include <string.h>
@@ -27,7 +28,8 @@ void sl_basis_transport(const sl_shape *shape, const float *overlap_out, const f
     sl_gemm_product(false, true, m, d, d, work, overlap_in, lambda);
 }
 
-void sl_basis_mirror(float *upper, uint32_t d)
+/* Both triangles from the upper one. */
+static void mirror(float *upper, uint32_t d)
 {
     for (size_t i = 0; i < d; i++) {
         for (size_t j = i + 1; j < d; j++) {
@@ -41,7 +43,7 @@ void sl_basis_diagonal(const float *upper, const float *basis, uint32_t d, float
     float *full = work;
     float *through = work + (size_t)d * d;
     memcpy(full, upper, sizeof *full * d * d);
-    sl_basis_mirror(full, d);
+    mirror(full, d);
     sl_gemm_product(false, false, d, d, d, full, basis, through);
     for (uint32_t j = 0; j < d; j++) {
         double sum = 0;

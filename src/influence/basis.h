@@ -14,15 +14,13 @@ void sl_basis_overlap(const float *new_basis, const float *old_basis, uint32_t n
  * Exact where the Hessian was diagonal in the old basis; keeps the sum; signs and order of the
  * eigenvectors do not matter.
  *
- * lambda   In and out [m][d].      work  Scratch of m d floats. */
+ * work     Scratch of m d floats.
+ * lambda   In and out [m][d]. */
 void sl_basis_transport(const sl_shape *shape, const float *overlap_out, const float *overlap_in,
                         float *work, float *lambda);
 
 /* out[j] = (U' M U)_jj; M symmetric, its upper triangle is read. work: 2 d^2 floats. */
 void sl_basis_diagonal(const float *upper, const float *basis, uint32_t d, float *work,
                        double *out);
-
-/* Both triangles from the upper one. */
-void sl_basis_mirror(float *upper, uint32_t d);
 
 #endif

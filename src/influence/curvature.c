@@ -1,8 +1,9 @@
-/* curvature.c - the diagonal of the exact Hessian in the Kronecker eigenbasis, summed over samples.
+/* curvature.c - the diagonal of the exact Hessian in the eigenbasis, summed over samples.
  *
- *   research: -2/(K-1) sum_k [ X_k a_0 a_k + Y_0 a_0^2 + Y_k a_k^2 ],   products elementwise, X, Y
- * of s_0, s_k, c_k here:     -2/(K-1) sum_k [ P_k a_0^2 + Q_k a_0 b_k + R_k b_k^2 ],   b_k = a_k -
- * a_0, e_k = s_k - s_0, delta_k = 1 - c_k
+ *   plain   -2/(K-1) sum_k [ X_k a_0 a_k + Y_0 a_0^2 + Y_k a_k^2 ]      X, Y of s_0, s_k, c_k
+ *   here    -2/(K-1) sum_k [ P_k a_0^2 + Q_k a_0 b_k + R_k b_k^2 ]      products elementwise
+ *
+ *       b_k = a_k - a_0,   e_k = s_k - s_0,   c_k = cosine of views 0 and k,   delta_k = 1 - c_k
  *
  *       P = delta (1 - 4 s_0 s_k) + (1 - 3 delta) e^2 / 2
  *       Q = delta (1 - 3 s_k^2 - s_0 s_k) + 3 s_k e - e^2

@@ -1,5 +1,4 @@
-/* curvature.h - the diagonal of the exact Hessian in the Kronecker eigenbasis, summed over samples.
- */
+/* curvature.h - the diagonal of the exact Hessian in the eigenbasis, summed over samples. */
 #ifndef SL_CURVATURE_H
 #define SL_CURVATURE_H
 
@@ -13,7 +12,8 @@
  * weight   Borrows [64]; 0 leaves a row out.
  * work     Scratch of sl_curvature_floats.
  * lambda   In and out [m][d]; entries may be negative.
- * Cost     2 (2K - 1) m d flops a row. */
+ * Cost     2 (2K - 1) m d flops a row.
+ * Source   EK-FAC, George et al. 2018; the closed form is at the head of curvature.c. */
 void sl_curvature_add(const sl_shape *shape, const sl_slice *slice, const float weight[SL_SLOTS],
                       float *work, float *lambda);
 

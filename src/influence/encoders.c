@@ -1,7 +1,6 @@
 /* encoders.c - the estimators of all encoders, each with what finds it.
  *
- *   name, K, dimensions --> [ estimator | projection of long rows | references that fit ]   4 of
- * them
+ *   name, K, dimensions --> 4 x [ estimator | projection of long rows | references that fit ]
  *
  * Why a table of four and no hash: it is walked once a sample, and the bound is the promise. */
 #include "influence/encoders.h"

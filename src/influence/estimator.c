@@ -46,11 +46,12 @@ size_t sl_estimator_work_floats(const sl_shape *shape)
     const size_t matrix = (size_t)shape->dim_out * shape->dim_in;
     const size_t rows = sl_view_floats(shape->dim_out) + sl_view_floats(shape->dim_in);
     size_t most = sl_curvature_floats(shape);
-    most = largest(most, 2 * matrix);
-    most = largest(most, 2 * (size_t)shape->dim_in * shape->dim_in);
-    most = largest(most, (size_t)shape->dim_out * shape->dim_out); /* eigenproblem */
-    most = largest(most, matrix + shape->n_views * rows);          /* references */
-    return largest(most, 4 * rows);                                /* reliability */
+    most = largest(most, sl_score_floats(shape));
+    most = largest(most, 2 * matrix);                                /* step of the adapter */
+    most = largest(most, 2 * (size_t)shape->dim_in * shape->dim_in); /* diagonal in a basis */
+    most = largest(most, (size_t)shape->dim_out * shape->dim_out);   /* eigenproblem */
+    most = largest(most, matrix + shape->n_views * rows);            /* references */
+    return largest(most, 4 * rows);                                  /* reliability */
 }
 
 static sluice_status open_rows(sl_estimator *estimator)
@@ -299,8 +300,7 @@ SL_WIDE static void mean_view(const sl_estimator *estimator, const float *rows, 
     }
 }
 
-/* Mean views and scores of the counted rows, each counting 1: bounds are for what scores rest on.
- */
+/* Mean views and scores of the counted rows, each as 1: bounds are for what scores rest on. */
 static void add_statistics(sl_estimator *estimator, uint32_t i_slice)
 {
     const sl_slice *slice = &estimator->slice[i_slice];

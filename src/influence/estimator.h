@@ -51,6 +51,14 @@ typedef struct sl_refresh {
     sl_slice scratch;
 } sl_refresh;
 
+/* Rows of the warm-up, in order: the curvature is summed over them once there is a basis. */
+typedef struct sl_warm {
+    uint32_t n, n_blocks, n_room; /* rows there; blocks that had any; rows that fit */
+    float *outputs, *inputs;      /* [n_room][K][...]; inputs NULL without own ones */
+    float *weight;                /* [n_room] */
+    uint32_t *block_end;          /* [n_room] rows at the end of each block that had any */
+} sl_warm;
+
 typedef struct sl_estimator {
     sl_shape shape;
     const sluice_influence_config *settings; /* borrowed */
@@ -64,7 +72,7 @@ typedef struct sl_estimator {
 
     /* Sums. */
     sl_moments moments;
-    float *lambda;   /* [m][d] in the basis; NULL-like zero before there is one */
+    float *lambda;   /* [m][d] in the basis; zeros while there is none */
     double *eig_sum; /* [d] diag(U' M U), sum form */
     float *gradient; /* [m][d] sum of D since W moved */
     double gradient_weight;
@@ -75,11 +83,7 @@ typedef struct sl_estimator {
     double source_count[SL_SHIFT_SOURCES], source_total; /* decayed, for the bound */
     sl_reliability reliability;
 
-    /* Rows of the warm-up, in order: the curvature is summed over them once there is a basis. */
-    float *warm_outputs, *warm_inputs;
-    float *warm_weight;
-    uint32_t *warm_block_end; /* rows at the end of each block that had any */
-    uint32_t n_warm, n_warm_blocks, n_warm_room;
+    sl_warm warm;
 
     /* Frozen: what scores are made with. */
     bool live;
@@ -166,8 +170,7 @@ bool sl_refresh_due(const sl_estimator *estimator, uint64_t i_block);
 void sl_refresh_trigger(sl_estimator *estimator, uint64_t publish_block);
 void sl_refresh_offer(sl_estimator *estimator); /* to whoever runs it; also after a load */
 
-/* Makes what waits; false if nothing did. Any thread: it reads copies and what only publish writes.
- */
+/* Makes what waits; false if nothing did. Any thread: reads copies and what only publish writes. */
 bool sl_refresh_run(sl_estimator *estimator);
 void sl_refresh_finish(sl_estimator *estimator);  /* makes what waits, or waits for who is at it */
 void sl_refresh_publish(sl_estimator *estimator); /* makes it, or waits for it, if need be */
@@ -179,8 +182,7 @@ void sl_refresh_end_warm_block(sl_estimator *estimator);
 /* The curvature of the kept rows of `from` in the basis and at the adapter of `estimator`, faded
  * block by block as the moments were. */
 void sl_refresh_sum_warm(sl_estimator *estimator, const sl_estimator *from, float *lambda);
-void sl_refresh_end_warmup(sl_estimator *estimator);       /* drops those rows */
-uint32_t sl_refresh_warmup(const sl_estimator *estimator); /* samples before the first basis */
+void sl_refresh_end_warmup(sl_estimator *estimator); /* drops those rows */
 
 /* --- saved.c --- */
 

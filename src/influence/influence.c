@@ -3,8 +3,9 @@
  *   sample --(encoder, K, dimensions)--> one of 4 estimators --> scores
  *
  * Why a state for each: numbers of two encoders, or of two numbers of views, do not compare. A new
- * encoder version starts its own state, beside the old one. Why the same name with another
- * dimension is refused: it is a mistake upstream, and the first sample of it is the time to say so.
+ * encoder version starts its own state, beside the old one.
+ * Why the same name with another dimension is refused: it is a mistake upstream, and the first
+ * sample of it is the time to say so.
  *
  * Rows longer than 1,024 are projected to 512 first (project.c); duplicates use all of them. */
 #include "influence/influence.h"

@@ -51,6 +51,7 @@ SLUICE_MUST_USE sluice_status sl_influence_reference_add(sl_influence *influence
                                                          const sluice_sample *sample);
 
 /* sl_influence_set_add - a new set of n samples, scored toward from the next block on.
+ *
  * Returns  CONFIG: not a name, no samples, or influence is off. CLOSED: the name is taken by
  * another set (the same once more is OK). TOOBIG: SLUICE_LIMIT_REFERENCES sets are there. BADSAMPLE
  * as above. Nothing changed. */
@@ -64,6 +65,7 @@ uint32_t sl_influence_encoders(const sl_influence *influence,
                                sluice_encoder_state out[SLUICE_LIMIT_ENCODERS]);
 
 SLUICE_MUST_USE sluice_status sl_influence_save(const sl_influence *influence, sluice_bytes *out);
+
 /* sl_influence_merge - adds what another state with the same configuration has learned.
  *
  * saved      Borrows what save wrote there; has_sets as for load.

@@ -1,11 +1,12 @@
 /* leverage.c - how far a row lies outside what the stream has shown: leverage and residual.
  *
  *   M = E x x'  in its eigenbasis: diag(eig)          y = U'(x_0 - mean), mt = U' mean
- *   (M + ridge - mean mean')^-1 by Sherman-Morrison:   sum p y^2 + (sum p y mt)^2 / (1 - sum p
- * mt^2)
+ *   y' (M + ridge - mean mean')^-1 y  =  sum p y^2 + (sum p y mt)^2 / (1 - sum p mt^2)
+ *                                        by Sherman-Morrison, p = 1 / (eig + ridge)
  *
  * Why centred: embeddings sit in a narrow cone, and without the mean taken out leverage measures
- * the cone. Why not the eigenbasis of the centred moment: one basis serves curvature and leverage.
+ * the cone.
+ * Why not the eigenbasis of the centred moment: one basis serves curvature and leverage.
  *
  * d_eff = sum e / (e + ridge) over the eigenvalues e of the centred moment is the mean of the
  * leverage before it is divided. In a new basis it is exact without an eigenproblem, because

@@ -1,10 +1,10 @@
 /* merge.c - one state of an encoder from two that learned from different samples.
  *
- *   sums (moments, gradient, sources, quantiles, reliability)   added
- *   basis                  eigenvectors of the added moments     the same for a + b and b + a
- *   Lambda                 each transported into that basis, then added; warm-up rows are summed in
- * it adapter, mu            the mean of the two, by their weights rows kept (warm-up, references)
- * first those of the one whose rows come first in a fixed order
+ *   sums            (moments, gradient, sources, quantiles, reliability) added
+ *   basis           eigenvectors of the added moments: the same for a + b and b + a
+ *   Lambda          each transported into that basis, then added; warm-up rows are summed in it
+ *   adapter, mu     the mean of the two, by their weights
+ *   rows kept       (warm-up, references) first those of the one that comes first in a fixed order
  *
  * Why a new basis and not that of the larger side: whichever is larger may be a matter of one
  * sample, and the result must not depend on who is merged into whom. Every sum here is one addition
@@ -139,34 +139,15 @@ static sluice_status open_warm_room(sl_estimator *into, uint32_t n_more)
     const sl_shape *shape = &into->shape;
     const size_t m = (size_t)shape->n_views * shape->dim_out;
     const size_t d = (size_t)shape->n_views * shape->dim_in;
-    const uint32_t n = into->n_warm_room;
+    const uint32_t n = into->warm.n_room;
     const uint32_t room = n + n_more;
-    uint32_t *block_end = realloc(into->warm_block_end, sizeof *block_end * room);
-    into->warm_block_end = block_end != NULL ? block_end : into->warm_block_end;
-    bool there = block_end != NULL && grow(&into->warm_outputs, n * m, room * m) &&
-                 (!shape->own_inputs || grow(&into->warm_inputs, n * d, room * d)) &&
-                 grow(&into->warm_weight, n, room);
-    into->n_warm_room = there ? room : into->n_warm_room;
+    uint32_t *block_end = realloc(into->warm.block_end, sizeof *block_end * room);
+    into->warm.block_end = block_end != NULL ? block_end : into->warm.block_end;
+    bool there = block_end != NULL && grow(&into->warm.outputs, n * m, room * m) &&
+                 (!shape->own_inputs || grow(&into->warm.inputs, n * d, room * d)) &&
+                 grow(&into->warm.weight, n, room);
+    into->warm.n_room = there ? room : into->warm.n_room;
     return there ? SLUICE_OK : SLUICE_E_NOMEM;
-}
-
-static void swap_warm(sl_estimator *a, sl_estimator *b)
-{
-    const sl_estimator kept = *a;
-    a->warm_outputs = b->warm_outputs;
-    a->warm_inputs = b->warm_inputs;
-    a->warm_weight = b->warm_weight;
-    a->warm_block_end = b->warm_block_end;
-    a->n_warm = b->n_warm;
-    a->n_warm_blocks = b->n_warm_blocks;
-    a->n_warm_room = b->n_warm_room;
-    b->warm_outputs = kept.warm_outputs;
-    b->warm_inputs = kept.warm_inputs;
-    b->warm_weight = kept.warm_weight;
-    b->warm_block_end = kept.warm_block_end;
-    b->n_warm = kept.n_warm;
-    b->n_warm_blocks = kept.n_warm_blocks;
-    b->n_warm_room = kept.n_warm_room;
 }
 
 /* Both are warming: one longer list. There is room for it in either. */
@@ -175,21 +156,23 @@ static void merge_warm(sl_estimator *into, sl_estimator *other)
     const sl_shape *shape = &into->shape;
     const size_t m = (size_t)shape->n_views * shape->dim_out;
     const size_t d = (size_t)shape->n_views * shape->dim_in;
-    if (!comes_first(into->n_warm, into->warm_outputs, other->n_warm, other->warm_outputs, m)) {
-        swap_warm(into, other);
+    if (!comes_first(into->warm.n, into->warm.outputs, other->warm.n, other->warm.outputs, m)) {
+        const sl_warm kept = into->warm;
+        into->warm = other->warm;
+        other->warm = kept;
     }
-    const uint32_t n = into->n_warm;
-    const uint32_t n_more = other->n_warm;
-    memcpy(into->warm_outputs + n * m, other->warm_outputs, sizeof(float) * n_more * m);
+    const uint32_t n = into->warm.n;
+    const uint32_t n_more = other->warm.n;
+    memcpy(into->warm.outputs + n * m, other->warm.outputs, sizeof(float) * n_more * m);
     if (shape->own_inputs) {
-        memcpy(into->warm_inputs + n * d, other->warm_inputs, sizeof(float) * n_more * d);
+        memcpy(into->warm.inputs + n * d, other->warm.inputs, sizeof(float) * n_more * d);
     }
-    memcpy(into->warm_weight + n, other->warm_weight, sizeof(float) * n_more);
-    for (uint32_t i = 0; i < other->n_warm_blocks; i++) {
-        into->warm_block_end[into->n_warm_blocks + i] = n + other->warm_block_end[i];
+    memcpy(into->warm.weight + n, other->warm.weight, sizeof(float) * n_more);
+    for (uint32_t i = 0; i < other->warm.n_blocks; i++) {
+        into->warm.block_end[into->warm.n_blocks + i] = n + other->warm.block_end[i];
     }
-    into->n_warm += n_more;
-    into->n_warm_blocks += other->n_warm_blocks;
+    into->warm.n += n_more;
+    into->warm.n_blocks += other->warm.n_blocks;
 }
 
 /* What the first set lacks comes from the second. */
@@ -259,8 +242,8 @@ sluice_status sl_estimator_merge(sl_estimator *into, sl_estimator *other, const 
         SLUICE_TRY(find_basis(into, other));
         merge_curvature(into, other);
     } else {
-        SLUICE_TRY(open_warm_room(into, other->n_warm));
-        SLUICE_TRY(open_warm_room(other, into->n_warm));
+        SLUICE_TRY(open_warm_room(into, other->warm.n));
+        SLUICE_TRY(open_warm_room(other, into->warm.n));
         merge_warm(into, other);
     }
     merge_sums(into, other, source_of);

@@ -36,8 +36,7 @@ void sl_moments_decay(const sl_shape *shape, sl_moments *moments, double factor)
     }
 }
 
-/* rows[k][i] = sqrt(weight / K) times the unit row of view k, from the anchor and the differences.
- */
+/* rows[k][i] = sqrt(weight / K) times the unit row of view k, out of anchor and differences. */
 SL_WIDE static void put_rows(const sl_shape *shape, const float *views, uint32_t dim,
                              const float weight[SL_SLOTS], float *rows)
 {

@@ -1,7 +1,7 @@
 /* named_sets.c - reference sets that came as samples, until encoders come that they fit.
  *
- *   samples of a file --> rows as they came --> every encoder of their shape (and name, if they
- * have one)
+ *   samples of a file --> rows as they came --> every encoder of their shape
+ *                                               (and of their name, if they have one)
  *
  * Why kept as they came: a second encoder version may begin months later, and gets its own copy. */
 #include "influence/encoders.h"

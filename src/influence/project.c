@@ -2,8 +2,9 @@
  *
  *   coordinate i --> +- row[i] / sqrt(8) into 8 of 512 places, chosen by the seed
  *
- * Why sparse: a dense projection costs as much as all of influence. Why by hand and not by BLAS: a
- * row is projected when it comes, alone, and must not depend on its neighbours.
+ * Why sparse: a dense projection costs as much as all of influence.
+ * Why by hand and not by BLAS: a row is projected when it comes, alone, and must not depend on its
+ * neighbours.
  * Source: sparser Johnson-Lindenstrauss transforms, Kane & Nelson 2014. */
 #include "influence/project.h"
 

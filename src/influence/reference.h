@@ -29,8 +29,11 @@ void sl_reference_add(const sl_shape *shape, sl_reference *reference, const slui
 
 /* sl_reference_rotate - U_G' (mean D of the set at the adapter) U_A.
  *
+ * moved    Borrows W - W_0 [m][d]; NULL while it is zero.
  * slice    Scratch, its rows are overwritten.
- * work     Scratch of K 64 m + 2 m d floats at least.      rotated  Out [m][d]. */
+ * left     Scratch of K 64 m floats.
+ * work     Scratch of m d + max(K 64 m, m d) floats.
+ * rotated  Out [m][d]. */
 void sl_reference_rotate(const sl_shape *shape, const sl_reference *reference, const float *moved,
                          const float *basis_out, const float *basis_in, sl_slice *slice,
                          float *left, float *work, float *rotated);

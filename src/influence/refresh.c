@@ -1,8 +1,9 @@
 /* refresh.c - a new basis and a step of the adapter: triggered, made on a copy, published later.
  *
- *   block b:       trigger = copies of the sums            (frozen state only, so always the same)
- *   b .. b + lag:  run = eigenproblem, step, references    (anywhere; the stream goes on in the
- * old) block b + lag: publish = transport of what the stream added meanwhile, and the change-over
+ *   block b           trigger = copies of the sums; frozen state only, so always the same
+ *   b .. b + lag      run     = eigenproblem, step, references; on any thread, while the stream
+ *                               goes on in the old basis
+ *   block b + lag     publish = transport of what the stream added meanwhile, and the change-over
  *
  * Why the first basis is published where it is triggered: there is nothing to go on with until
  * then, and the rows of the warm-up are kept for one purpose, to sum the curvature in it.
@@ -26,7 +27,8 @@ static float *floats(size_t n)
     return calloc(n, sizeof(float));
 }
 
-uint32_t sl_refresh_warmup(const sl_estimator *estimator)
+/* Samples before the first basis. */
+static uint32_t warmup_of(const sl_estimator *estimator)
 {
     uint32_t set = estimator->settings->expert.warmup;
     if (set > 0) {
@@ -59,30 +61,30 @@ sluice_status sl_refresh_open(sl_estimator *estimator)
     refresh->left = floats(shape->n_views * sl_view_floats(shape->dim_out));
     refresh->work = floats(sl_estimator_work_floats(shape));
     SLUICE_TRY(sl_slice_open(shape, estimator->two_sides, &refresh->scratch));
-    estimator->n_warm_room = sl_refresh_warmup(estimator) + SL_BLOCK_SLOTS;
-    const size_t rows = (size_t)estimator->n_warm_room * shape->n_views;
-    estimator->warm_outputs = floats(rows * m);
-    estimator->warm_inputs = shape->own_inputs ? floats(rows * d) : NULL;
-    estimator->warm_weight = floats(estimator->n_warm_room);
-    estimator->warm_block_end = calloc(estimator->n_warm_room, sizeof(uint32_t));
+    estimator->warm.n_room = warmup_of(estimator) + SL_BLOCK_SLOTS;
+    const size_t rows = (size_t)estimator->warm.n_room * shape->n_views;
+    estimator->warm.outputs = floats(rows * m);
+    estimator->warm.inputs = shape->own_inputs ? floats(rows * d) : NULL;
+    estimator->warm.weight = floats(estimator->warm.n_room);
+    estimator->warm.block_end = calloc(estimator->warm.n_room, sizeof(uint32_t));
     bool there =
         refresh->second_in != NULL && refresh->basis_in != NULL && refresh->values != NULL &&
         refresh->second_out != NULL && refresh->basis_out != NULL && refresh->overlap_in != NULL &&
         refresh->overlap_out != NULL && refresh->left != NULL && refresh->work != NULL &&
-        estimator->warm_outputs != NULL && (!shape->own_inputs || estimator->warm_inputs != NULL) &&
-        estimator->warm_weight != NULL && estimator->warm_block_end != NULL;
+        estimator->warm.outputs != NULL && (!shape->own_inputs || estimator->warm.inputs != NULL) &&
+        estimator->warm.weight != NULL && estimator->warm.block_end != NULL;
     return there ? SLUICE_OK : SLUICE_E_NOMEM;
 }
 
 void sl_refresh_end_warmup(sl_estimator *estimator)
 {
-    free(estimator->warm_outputs);
-    free(estimator->warm_inputs);
-    free(estimator->warm_weight);
-    free(estimator->warm_block_end);
-    estimator->warm_outputs = estimator->warm_inputs = estimator->warm_weight = NULL;
-    estimator->warm_block_end = NULL;
-    estimator->n_warm = estimator->n_warm_blocks = 0;
+    free(estimator->warm.outputs);
+    free(estimator->warm.inputs);
+    free(estimator->warm.weight);
+    free(estimator->warm.block_end);
+    estimator->warm.outputs = estimator->warm.inputs = estimator->warm.weight = NULL;
+    estimator->warm.block_end = NULL;
+    estimator->warm.n = estimator->warm.n_blocks = 0;
 }
 
 void sl_refresh_close(sl_estimator *estimator)
@@ -116,29 +118,29 @@ void sl_refresh_keep_warm(sl_estimator *estimator, uint32_t i_slice, const float
 {
     const sl_shape *shape = &estimator->shape;
     const sl_slice *slice = &estimator->slice[i_slice];
-    for (uint32_t i = 0; i < SL_SLOTS && estimator->n_warm < estimator->n_warm_room; i++) {
+    for (uint32_t i = 0; i < SL_SLOTS && estimator->warm.n < estimator->warm.n_room; i++) {
         if (weight[i] <= 0) {
             continue;
         }
-        const size_t at = (size_t)estimator->n_warm * shape->n_views;
+        const size_t at = (size_t)estimator->warm.n * shape->n_views;
         for (uint32_t k = 0; k < shape->n_views; k++) {
             const uint32_t m = shape->dim_out;
             const uint32_t d = shape->dim_in;
-            memcpy(estimator->warm_outputs + (at + k) * m,
+            memcpy(estimator->warm.outputs + (at + k) * m,
                    slice->outputs + k * sl_view_floats(m) + (size_t)i * m, sizeof(float) * m);
             if (shape->own_inputs) {
-                memcpy(estimator->warm_inputs + (at + k) * d,
+                memcpy(estimator->warm.inputs + (at + k) * d,
                        slice->inputs + k * sl_view_floats(d) + (size_t)i * d, sizeof(float) * d);
             }
         }
-        estimator->warm_weight[estimator->n_warm++] = weight[i];
+        estimator->warm.weight[estimator->warm.n++] = weight[i];
     }
 }
 
 void sl_refresh_end_warm_block(sl_estimator *estimator)
 {
-    if (estimator->n_warm_blocks < estimator->n_warm_room) {
-        estimator->warm_block_end[estimator->n_warm_blocks++] = estimator->n_warm;
+    if (estimator->warm.n_blocks < estimator->warm.n_room) {
+        estimator->warm.block_end[estimator->warm.n_blocks++] = estimator->warm.n;
     }
 }
 
@@ -152,9 +154,9 @@ static void add_warm_rows(sl_estimator *estimator, const sl_estimator *from, uin
         sl_slice_clear(shape, slice);
         for (uint32_t i = 0; i < SL_SLOTS && first + i < end; i++) {
             const size_t at = (size_t)(first + i) * shape->n_views;
-            sl_slice_put(shape, slice, i, from->warm_outputs + at * shape->dim_out,
-                         shape->own_inputs ? from->warm_inputs + at * shape->dim_in : NULL);
-            weight[i] = from->warm_weight[first + i];
+            sl_slice_put(shape, slice, i, from->warm.outputs + at * shape->dim_out,
+                         shape->own_inputs ? from->warm.inputs + at * shape->dim_in : NULL);
+            weight[i] = from->warm.weight[first + i];
         }
         sl_estimator_make_ready(estimator, slice);
         sl_curvature_add(shape, slice, weight, estimator->work, lambda);
@@ -166,8 +168,8 @@ void sl_refresh_sum_warm(sl_estimator *estimator, const sl_estimator *from, floa
     const size_t size = (size_t)estimator->shape.dim_out * estimator->shape.dim_in;
     uint32_t first = 0;
     memset(lambda, 0, sizeof(float) * size);
-    for (uint32_t i = 0; i < from->n_warm_blocks; i++) {
-        const uint32_t end = from->warm_block_end[i];
+    for (uint32_t i = 0; i < from->warm.n_blocks; i++) {
+        const uint32_t end = from->warm.block_end[i];
         const float fade = (float)sl_moments_fade(estimator->settings->half_life, end - first);
         for (size_t j = 0; j < size; j++) {
             lambda[j] *= fade;
@@ -186,14 +188,14 @@ bool sl_refresh_due(const sl_estimator *estimator, uint64_t i_block)
         return false;
     }
     if (!estimator->live) {
-        return estimator->n_absorbed >= sl_refresh_warmup(estimator);
+        return estimator->n_absorbed >= warmup_of(estimator);
     }
     for (uint32_t i = 0; i < settings->expert.n_refresh; i++) {
         if (settings->expert.refresh[i] == i_block * SL_BLOCK_SLOTS) {
             return true;
         }
     }
-    double between = estimator->source_total / 4; /* decayed number of samples */
+    double between = estimator->source_total / 4; /* a quarter of what is remembered, decayed */
     between = between > MOST_BETWEEN ? MOST_BETWEEN : between;
     const double least = 8.0 * estimator->shape.dim_in; /* or refreshes cost more than scores */
     between = between < least ? least : between;

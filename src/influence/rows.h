@@ -1,6 +1,6 @@
 /* rows.h - sums of products along rows of floats, in lanes that every processor adds alike. */
-#ifndef SL_ROWS_H
-#define SL_ROWS_H
+#ifndef SL_INFLUENCE_ROWS_H
+#define SL_INFLUENCE_ROWS_H
 
 #include <stdint.h>
 #include <string.h>
@@ -77,7 +77,7 @@ SL_ROWS_INLINE double sl_rows_dot_double(const float *a, const float *b, uint32_
     return total;
 }
 
-/* sum_j a_j b_j and sum_j a_j b_j c_j in float32 lanes. */
+/* sum_j a_j b_j; with three rows, sum_j a_j b_j c_j: float32 in eight lanes. */
 SL_ROWS_INLINE double sl_rows_dot(const float *a, const float *b, uint32_t n)
 {
     sl_float8 sum = {0};

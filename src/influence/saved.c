@@ -1,7 +1,7 @@
 /* saved.c - the state of one encoder as bytes, and back.
  *
- *   | numbers | sums | basis, adapter | sources | quantiles | references | refresh | warm-up | open
- * block |
+ *   | numbers | sums | basis, adapter | sources | quantiles |
+ *     references | refresh | warm-up | open block |
  *
  * Only what cannot be made from the rest is there: after a load, derive makes what is frozen, by
  * the same products from the same numbers, so the bits are those of before. Arrays are
@@ -13,8 +13,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define SAVED_VERSION                                                                              \
-    2 /* 1: without the variances of the last basis, and which references take part */
+/* 1: without the variances of the last basis, and without which references take part. */
+#define SAVED_VERSION 2
 
 /* One walk over all fields, for both directions: `out` is written, or `in` is read. */
 typedef struct saved_walk {
@@ -241,24 +241,24 @@ static void pass_warm(saved_walk *walk, sl_estimator *estimator)
     if (estimator->live) {
         return;
     }
-    pass_u32(walk, &estimator->n_warm);
-    pass_u32(walk, &estimator->n_warm_blocks);
-    if (!expect(walk, estimator->n_warm <= estimator->n_warm_room &&
-                          estimator->n_warm_blocks <= estimator->n_warm_room)) {
-        estimator->n_warm = estimator->n_warm_blocks = 0;
+    pass_u32(walk, &estimator->warm.n);
+    pass_u32(walk, &estimator->warm.n_blocks);
+    if (!expect(walk, estimator->warm.n <= estimator->warm.n_room &&
+                          estimator->warm.n_blocks <= estimator->warm.n_room)) {
+        estimator->warm.n = estimator->warm.n_blocks = 0;
         return;
     }
-    const size_t rows = (size_t)estimator->n_warm * shape->n_views;
-    pass_floats(walk, estimator->warm_outputs, rows * shape->dim_out);
+    const size_t rows = (size_t)estimator->warm.n * shape->n_views;
+    pass_floats(walk, estimator->warm.outputs, rows * shape->dim_out);
     if (shape->own_inputs) {
-        pass_floats(walk, estimator->warm_inputs, rows * shape->dim_in);
+        pass_floats(walk, estimator->warm.inputs, rows * shape->dim_in);
     }
-    pass_floats(walk, estimator->warm_weight, estimator->n_warm);
-    for (uint32_t i = 0; i < estimator->n_warm_blocks; i++) {
-        pass_u32(walk, &estimator->warm_block_end[i]);
-        const uint32_t before = i > 0 ? estimator->warm_block_end[i - 1] : 0;
-        expect(walk, estimator->warm_block_end[i] >= before &&
-                         estimator->warm_block_end[i] <= estimator->n_warm);
+    pass_floats(walk, estimator->warm.weight, estimator->warm.n);
+    for (uint32_t i = 0; i < estimator->warm.n_blocks; i++) {
+        pass_u32(walk, &estimator->warm.block_end[i]);
+        const uint32_t before = i > 0 ? estimator->warm.block_end[i - 1] : 0;
+        expect(walk, estimator->warm.block_end[i] >= before &&
+                         estimator->warm.block_end[i] <= estimator->warm.n);
     }
 }
 

@@ -2,8 +2,10 @@
  *
  *   left_k, right_k rotated     D in the basis = sum_k left_k right_k', rank K, never formed
  *
- *   self    sum_{k<=l} (2 - [k=l]) (left_k left_l)' S (right_k right_l)    one product a view, of
- * its pairs toward  sum_k left_k' Q right_k                                       one product
+ *   self    sum_{k<=l} (2 - [k=l]) (left_k left_l)' S (right_k right_l)      S = inverse
+ *           one matrix product for each view k: its pairs (k, l) at once
+ *   toward  sum_k left_k' Q right_k                                          Q = solved
+ *           one matrix product
  *
  * Source: Influence-SSL, arXiv 2412.17170 (what is measured); EK-FAC, George et al. 2018 (the
  * inverse). Sign and units: neither is divided by the number of samples; removing sample i would

@@ -5,7 +5,7 @@
 #include "influence/slice.h"
 
 /* sl_score_rotate - s and a of a slice: u and right in the eigenbasis.
- * basis_in, basis_out  Borrow [d][d] and [m][m], eigenvectors in columns. */
+ * basis_out, basis_in  Borrow [m][m] and [d][d], eigenvectors in columns. */
 void sl_score_rotate(const sl_shape *shape, const float *basis_out, const float *basis_in,
                      sl_slice *slice);
 
@@ -20,8 +20,11 @@ void sl_score_self(const sl_shape *shape, const sl_slice *slice, const float *le
 
 /* sl_score_toward - toward[i] = <D_i, U_G solved U_A'>; > 0: a proponent of the reference.
  *
+ * left     As for self.
  * solved   Borrows [m][d]: inverse times the rotated mean gradient of the reference.
- * Cost     64 x 2 K m d flops. */
+ * work     Scratch of K 64 d floats.
+ * Cost     64 x 2 K m d flops.
+ * Source   Influence-SSL, arXiv 2412.17170; EK-FAC, George et al. 2018. */
 void sl_score_toward(const sl_shape *shape, const sl_slice *slice, const float *left,
                      const float *solved, float *work, double toward[SL_SLOTS]);
 

@@ -1,13 +1,14 @@
 /* shift.c - how far each source has moved from its own past and from the stream.
  *
  *   rows of a source --> [ current < 64 ] --> [ previous 64 ] --> older, fading
- *                         \____ recent mean ____/                  \ baseline, with the stream's
- * mean
+ *                          \______ recent mean ______/              \ baseline,
+ *                                                                     with the stream's mean
  *
  * Why by source: a coherent group among other groups is no outlier, and no statistic of one sample
- * finds it; the mean of 20 of them stands out at once. Why its own past: real sources differ from
- * each other always, and that is no news. Why buckets: what is recent must not be in its own
- * baseline, or a young source would be compared with itself.
+ * finds it; the mean of 20 of them stands out at once.
+ * Why its own past: real sources differ from each other always, and that is no news.
+ * Why buckets: what is recent must not be in its own baseline, or a young source would be compared
+ * with itself.
  * Why the scatter is measured: the mean of K views scatters less than one view, how much less only
  * the augmentations know.
  * Source: chi-square of a mean, research on rare samples. */
@@ -19,8 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STREAM_SAMPLES 64 /* the stream's mean counts as this many older samples */
-#define LEAST_SAMPLES  8  /* of a source, before it has a z */
+#define STREAM_SAMPLES 64  /* the stream's mean counts as this many older samples */
+#define LEAST_SAMPLES  8   /* of a source, before it has a z */
+#define RIDGE_SHARE    0.1 /* of the mean variance */
 
 enum { CURRENT, PREVIOUS, OLDER, N_SUMS };
 
@@ -99,10 +101,11 @@ void sl_shift_merge(sl_shift *shift, const sl_shift *other, const uint16_t *sour
         for (uint32_t which = CURRENT; which < N_SUMS; which++) {
             float *to = sum_of(shift, which, source_of[i]);
             const float *from = sum_of(other, which, i);
-            for (uint32_t j = 0; j<shift->dim && * n_of(other, which, i)> 0; j++) {
+            const float n = *n_of(other, which, i);
+            for (uint32_t j = 0; j < shift->dim && n > 0; j++) {
                 to[j] += from[j];
             }
-            *n_of(shift, which, source_of[i]) += *n_of(other, which, i);
+            *n_of(shift, which, source_of[i]) += n;
         }
     }
     shift->spread += other->spread;
@@ -141,7 +144,7 @@ SL_WIDE void sl_shift_add_spread(sl_shift *shift, const float *rows, uint32_t n,
                                  const sl_leverage *leverage)
 {
     const uint32_t d = leverage->dim;
-    const double ridge = 0.1 * mean_variance_of(leverage) + 1e-12;
+    const double ridge = RIDGE_SHARE * mean_variance_of(leverage) + 1e-12;
     for (uint32_t i = 0; i < n; i++) {
         const float *row = rows + (size_t)i * d;
         sl_double4 sum = {0};
@@ -167,7 +170,7 @@ static float z_of(const sl_shift *shift, const float *y, double n, const sl_leve
     double variance = 0;
     for (uint32_t j = 0; j < leverage->dim; j++) {
         double e = (double)leverage->centred[j];
-        double p = 1 / (e + 0.1 * mean_variance + 1e-12);
+        double p = 1 / (e + RIDGE_SHARE * mean_variance + 1e-12);
         t += p * (double)y[j] * (double)y[j];
         expected += p * e;
         variance += p * e * p * e;

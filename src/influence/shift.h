@@ -10,12 +10,12 @@
 /* Of each source: sums of rows in two recent buckets, and of everything older (decayed). */
 typedef struct sl_shift {
     uint32_t dim;
-    float *sums; /* [3][SL_SHIFT_SOURCES][dim]: current, previous, older         */
-    float *n;    /* [3][SL_SHIFT_SOURCES]                                        */
-    float *z;    /* [SL_SHIFT_SOURCES] as of the last block the source was in; NaN */
-    double spread,
-        spread_weight; /* decayed sum of `sum p y^2` over single samples, and their number */
-    uint8_t *seen;     /* [SL_SHIFT_SOURCES] in the block that is being closed         */
+    float *sums;          /* [3][SL_SHIFT_SOURCES][dim]: current, previous, older         */
+    float *n;             /* [3][SL_SHIFT_SOURCES]                                        */
+    float *z;             /* [SL_SHIFT_SOURCES] as of the last block the source was in; NaN */
+    double spread;        /* decayed sum of `sum p y^2` over single samples */
+    double spread_weight; /* their number, decayed alike */
+    uint8_t *seen;        /* [SL_SHIFT_SOURCES] in the block that is being closed */
 } sl_shift;
 
 SLUICE_MUST_USE sluice_status sl_shift_open(uint32_t dim, sl_shift *out);
@@ -42,8 +42,10 @@ void sl_shift_add_spread(sl_shift *shift, const float *rows, uint32_t n,
  * The baseline is the source's older samples, with the stream's mean as 64 samples among them; n is
  * the number at which the difference of the two means has variance e / n.
  *
- * mean     Borrows [dim], of the stream.      basis Borrows [dim][dim].      work 2 x 64 dim
- * floats. */
+ * mean     Borrows [dim], of the stream.
+ * basis    Borrows [dim][dim], eigenvectors in columns.
+ * work     Scratch of 2 x 64 dim floats.
+ * Source   chi-square of a mean; the details are ours (shift.c). */
 void sl_shift_freeze(sl_shift *shift, const float *mean, const float *basis,
                      const sl_leverage *leverage, float *work);
 

@@ -1,9 +1,8 @@
-/* stability.c - the stability loss of views at an adapter, and its gradient as a sum of K products.
+/* stability.c - the stability loss of views at an adapter, and its gradient as K products.
  *
- *   l = 1 - mean_k u_0.u_k = mean_k |u_k - u_0|^2 / 2             anchor against its augmentations
- *   D = dl/dW = sum_k g_k a_k'                                    g_k of research: -(ubar - cbar
- * u_0)/n_0, ... = left_0 x_0' + sum_{k>=1} left_k (x_k - x_0)'              the same sum, collected
- * by x_0
+ *   l = 1 - mean_k u_0.u_k = mean_k |u_k - u_0|^2 / 2        anchor against its augmentations
+ *   D = dl/dW = sum_k g_k a_k'                               g_k = dl/dh_k
+ *             = left_0 x_0' + sum_{k>=1} left_k (x_k - x_0)'   the same sum, collected by x_0
  *
  * Why collected: g_0 and the other g_k cancel but for second order, and so do a_0 and a_k. In
  * float32 the plain sum loses half its digits when views agree, which they do in any good encoder.

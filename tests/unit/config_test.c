@@ -10,6 +10,7 @@
 
 #include "bytes.h"
 #include "config_table.h"
+#include "config_yaml.h"
 #include "nearest.h"
 
 static sluice_config_errors errors;
@@ -607,10 +608,10 @@ static void test_config_table_has_sections_before_their_keys_and_no_name_twice(v
     for (uint32_t i = 0; i < sl_config_n_keys; i++) {
         const char *name = sl_config_keys[i].name;
         assert_ptr_equal(sl_config_find(name), &sl_config_keys[i]);
-        assert_true(strlen(name) < SL_CONFIG_PATH_BYTES);
+        assert_true(strlen(name) < SL_CONFIG_WRITTEN_BYTES);
         const char *dot = strrchr(name, '.');
         if (dot != NULL) {
-            char section[SL_CONFIG_PATH_BYTES] = "";
+            char section[SL_CONFIG_WRITTEN_BYTES] = "";
             memcpy(section, name, (size_t)(dot - name));
             const sl_config_key *above = sl_config_find(section);
             assert_non_null(above);

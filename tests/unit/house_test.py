@@ -130,6 +130,15 @@ class House(unittest.TestCase):
             first = path.read_text().splitlines()[0]
             self.assertTrue(first.startswith(f"/* {path.name} - "), f"{path}: {first}")
 
+    def test_no_two_headers_share_a_guard(self):
+        """Else whoever includes both gets only the first, without a word."""
+        guards = {}
+        for path in sources():
+            guard = re.search(r"^#ifndef (SL_\w+_H|SLUICE_\w+_H)$", path.read_text(), re.M)
+            if path.suffix == ".h" and guard:
+                guards.setdefault(guard[1], []).append(str(path.relative_to(ROOT)))
+        self.assertEqual([files for files in guards.values() if len(files) > 1], [])
+
     def test_files_and_functions_stay_small(self):
         faults = []
         for path in sources():

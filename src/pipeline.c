@@ -64,7 +64,6 @@ static sluice_status open_state(sl_pipeline *pipeline, const sluice_bytes *refer
     SLUICE_TRY(sl_store_open(pipeline->engine, pipeline->spool, &pipeline->store));
     pipeline->checkpoint_offset = sl_spool_extent_of(pipeline->spool).checkpoint_offset;
     pipeline->checkpoint_due_us = sl_pipeline_clock_us(CLOCK_MONOTONIC) + SL_PIPELINE_CHECKPOINT_US;
-    sluice_engine_counters(pipeline->engine, &pipeline->counters);
     pipeline->alerts = sl_pipeline_alerts_of(pipeline->engine);
     pipeline->start.next_offset = sluice_engine_next_offset(pipeline->engine);
     pipeline->start.restore_s = (double)(sl_pipeline_clock_us(CLOCK_MONOTONIC) - started_us) / 1e6;
@@ -179,7 +178,6 @@ sluice_status sl_pipeline_open(const sluice_config *config, const sluice_bytes *
     pipeline->config = *config;
     pthread_mutex_init(&pipeline->featured_mutex, NULL);
     pthread_cond_init(&pipeline->featured, NULL);
-    pthread_mutex_init(&pipeline->counters_mutex, NULL);
     pthread_mutex_init(&pipeline->refresh_mutex, NULL);
     pthread_cond_init(&pipeline->refresh, NULL);
     sluice_status status = open_state(pipeline, references, why);
@@ -256,7 +254,6 @@ void sl_pipeline_close(sl_pipeline **pipeline_p)
     sl_spool_close(&pipeline->spool);
     pthread_cond_destroy(&pipeline->refresh);
     pthread_mutex_destroy(&pipeline->refresh_mutex);
-    pthread_mutex_destroy(&pipeline->counters_mutex);
     pthread_cond_destroy(&pipeline->featured);
     pthread_mutex_destroy(&pipeline->featured_mutex);
     free(pipeline);
@@ -297,11 +294,4 @@ sl_pipeline_counts sl_pipeline_counts_of(const sl_pipeline *pipeline)
                                 .redelivered = atomic_load(&pipeline->redelivered),
                                 .undecodable = sl_ingest_counts_of(pipeline->ingest).undecodable,
                                 .durable_offset = sl_spool_extent_of(pipeline->spool).next_offset};
-}
-
-void sl_pipeline_counters_of(sl_pipeline *pipeline, sluice_counters *out)
-{
-    pthread_mutex_lock(&pipeline->counters_mutex);
-    *out = pipeline->counters;
-    pthread_mutex_unlock(&pipeline->counters_mutex);
 }

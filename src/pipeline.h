@@ -45,7 +45,4 @@ typedef struct sl_pipeline_counts {
 } sl_pipeline_counts;
 sl_pipeline_counts sl_pipeline_counts_of(const sl_pipeline *pipeline);
 
-/* The engine's numbers as they were at most 100 ms before the last batch; any thread. */
-void sl_pipeline_counters_of(sl_pipeline *pipeline, sluice_counters *out);
-
 #endif

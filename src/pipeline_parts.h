@@ -49,9 +49,6 @@ struct sl_pipeline {
     int64_t checkpoint_due_us;
     sl_job last; /* the checkpoint of a clean end */
     sl_pipeline_start start;
-    pthread_mutex_t counters_mutex;
-    sluice_counters counters; /* as last published */
-    int64_t counters_due_us;
     sl_pipeline_policy policy;
     sl_pipeline_alerts alerts; /* the estimator's */
     _Atomic uint64_t received, kept, flagged, dropped, refused, redelivered;

@@ -12,7 +12,6 @@
 #define COMMIT_BYTES       ((size_t)8 << 20) /* a transaction takes no more jobs beyond */
 #define COMMIT_DEAD        4096
 #define CHECKPOINT_SAMPLES ((uint64_t)64 * SLUICE_BLOCK_SAMPLES)
-#define COUNTERS_US        INT64_C(100000)
 
 int64_t sl_pipeline_clock_us(clockid_t clock)
 {
@@ -102,20 +101,6 @@ static void take_checkpoint(sl_pipeline *pipeline, sl_job *job)
     }
     pipeline->checkpoint_offset = job->checkpoint_offset;
     pipeline->checkpoint_due_us = sl_pipeline_clock_us(CLOCK_MONOTONIC) + SL_PIPELINE_CHECKPOINT_US;
-}
-
-/* For whoever looks on from another thread: a few times a second is often enough. */
-static void publish_counters(sl_pipeline *pipeline)
-{
-    int64_t now = sl_pipeline_clock_us(CLOCK_MONOTONIC);
-    if (now >= pipeline->counters_due_us) {
-        sluice_counters counters;
-        sluice_engine_counters(pipeline->engine, &counters);
-        pthread_mutex_lock(&pipeline->counters_mutex);
-        pipeline->counters = counters;
-        pthread_mutex_unlock(&pipeline->counters_mutex);
-        pipeline->counters_due_us = now + COUNTERS_US;
-    }
 }
 
 static void judge_put(sl_pipeline *pipeline, sl_job *job)
@@ -285,7 +270,6 @@ void *sl_pipeline_run_estimator(void *context)
             show(pipeline);
             continue;
         }
-        publish_counters(pipeline);
         sl_ring_push(pipeline->to_committer, job);
     }
     return NULL;

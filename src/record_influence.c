@@ -1,7 +1,6 @@
 /* record_influence.c - scores as the Influence message and as the JSON object, by the same names.
  *
- *   sluice_scores <--> Influence { state, loss?, self?, ..., toward{name: value?}, percentile{...}
- * }
+ *   sluice_scores <--> Influence { state, loss?, self?, ..., toward{name: value?}, percentile }
  *                 --> {"state": "live", "loss": 0.1, ..., "toward": {"name": 0.4}, ...}
  *
  * Why absent and not NaN on the wire: not every runtime keeps NaN, and absent reads as "no value"

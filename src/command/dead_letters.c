@@ -1,7 +1,8 @@
 /* dead_letters.c - the samples of a state that found no way on: list, one of them, all their bytes.
  *
- *   key  when  producer or "group NAME"  sequence or offset  reason: text        [sample as it
- * came]
+ *   list       key  when  producer or "group NAME"  sequence or offset  reason: text
+ *   --show     the same of one, and its sample as it came
+ *   --export   the samples alone, each behind its size
  *
  * Why the export leaves out cut samples: half a sample would be sent again as another one. */
 #include "command/dead_letters.h"

@@ -23,9 +23,6 @@ typedef struct listing {
     uint64_t n;
 } listing;
 
-static const char *const method_names[SLUICE_N_METHODS] = {"", "exact", "text", "image",
-                                                           "embedding"};
-
 static json_t *text_of(sluice_span span)
 {
     return json_stringn(span.size > 0 ? (const char *)span.data : "", span.size);
@@ -37,7 +34,7 @@ static void print_json(const sluice_sample *sample, bool restored, uint64_t at)
         json_pack("{s:I, s:o, s:o, s:o, s:f, s:s, s:o}", "offset", (json_int_t)sample->offset, "id",
                   text_of(sample->id), "source", text_of(sample->source), "of_source",
                   text_of(sample->match.of_source), "similarity", (double)sample->match.similarity,
-                  "method", method_names[sample->match.method], "restored_at",
+                  "method", sl_record_method_name(sample->match.method), "restored_at",
                   restored ? json_integer((json_int_t)at) : json_null());
     json_dumpf(line, stdout, JSON_COMPACT | JSON_REAL_PRECISION(6));
     printf("\n");
@@ -51,7 +48,7 @@ static void print_line(const sluice_sample *sample, bool restored, uint64_t at)
         snprintf(note, sizeof note, "  restored at offset %" PRIu64, at);
     }
     printf("%10" PRIu64 "  %-9s %.3f  %.*s  (%.*s)%s\n", sample->offset,
-           method_names[sample->match.method], (double)sample->match.similarity,
+           sl_record_method_name(sample->match.method), (double)sample->match.similarity,
            (int)sample->id.size, (const char *)sample->id.data, (int)sample->source.size,
            sample->source.size > 0 ? (const char *)sample->source.data : "", note);
 }

@@ -1,8 +1,7 @@
 /* highlights.c - the few samples that a report shows: duplicates, and those that stand out.
  *
- *   sample --+--> list[score][order]: the best 10      --+
- *            +--> pairs[method]: the 20 least alike    --+--> offsets --> log: record, text,
- * picture
+ *   sample --+--> list[score][order]: the best 10    --+
+ *            +--> pairs[method]: the 20 least alike  --+--> log at offset: record, text, picture
  *            +--> similarity[method][50]
  *
  * Why the least alike: equal bytes convince anybody; whether a threshold is right is seen at it.

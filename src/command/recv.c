@@ -1,8 +1,7 @@
 /* recv.c - kept samples from a running filter as JSONL, committed once they are written.
  *
  *   FETCH after_commits --> range --> lines on standard output --> flush --> COMMIT     (a group)
- *   FETCH offset        --> range --> lines on standard output                          (--all,
- * --offset)
+ *   FETCH offset        --> range --> lines on standard output            (--all or --offset)
  *
  * Why the commit comes last: ended in between, the range is given again when its lease ends; a line
  * may come twice, none is lost.

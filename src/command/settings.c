@@ -1,8 +1,7 @@
 /* settings.c - the configuration that a verb was given: a file, then every --set over it.
  *
- *   defaults -> FILE -> --set -> --set -> sluice_config      a fault in one does not hide the
- * others
- */
+ *   defaults --> FILE --> --set --> --set --> sluice_config
+ *                 \________\_________\____--> faults: one does not hide the others */
 #include "settings.h"
 #include "bytes.h"
 

@@ -36,12 +36,13 @@
 
 static const char usage[] =
     "usage: sluice state ls|verify|digest [--state DIR] [-c FILE] [--json]\n"
-    "       sluice state dead [--show KEY | --export FILE | --drop] [--state DIR] [-c FILE] "
-    "[--json]\n"
+    "       sluice state dead [--show KEY | --export FILE | --drop] [--state DIR] [-c FILE]\n"
+    "                         [--json]\n"
     "       sluice state dependents ID [--state DIR] [-c FILE] [--json]\n"
-    "       sluice state restore ID [--offset N] [--to ENDPOINT] [--state DIR] [-c FILE] [--json]\n"
-    "       sluice state forget ID [--offset N] [--from ENDPOINT] [--state DIR] [-c FILE] "
-    "[--json]\n"
+    "       sluice state restore ID [--offset N] [--to ENDPOINT] [--state DIR] [-c FILE]\n"
+    "                         [--json]\n"
+    "       sluice state forget ID [--offset N] [--from ENDPOINT] [--state DIR] [-c FILE]\n"
+    "                         [--json]\n"
     "       sluice state retire GROUP [--state DIR] [-c FILE] [--json]\n"
     "\n"
     "  ls          what is in the log, who sent it, who has read how far\n"
@@ -55,14 +56,12 @@ static const char usage[] =
     "  restore     offers the dropped sample ID again as kept, to every consumer group\n"
     "  retire      deletes the progress of a consumer group, for which the log was kept\n"
     "\n"
-    "The state is --state DIR, or `state` of the configuration -c FILE, or ./sluice-state. "
-    "Looking\n"
-    "is possible while the filter runs; to retire or drop, stop it first. A running filter "
-    "restores\n"
-    "with --to and its listen.ingest, and forgets with --from and its listen.egress (--key,\n"
-    "--server-key and --timeout as for send; the key is then named " SL_RESTORE_PRODUCER
-    ", or has\n"
-    "the right \"admin\"). --offset says which of several samples of that id is meant.\n";
+    "The state is --state DIR, or `state` of the configuration -c FILE, or ./sluice-state.\n"
+    "Looking is possible while the filter runs; to retire or drop, stop it first. A running\n"
+    "filter restores with --to and its listen.ingest, and forgets with --from and its\n"
+    "listen.egress (--key, --server-key and --timeout as for send). With keys, the one that\n"
+    "restores is named " SL_RESTORE_PRODUCER ", and the one that forgets has the right\n"
+    "\"admin\". --offset says which of several samples of that id is meant.\n";
 
 typedef struct state_options {
     const char *verb, *path;

@@ -27,8 +27,8 @@ struct sl_stream {
     bool regular, ended; /* ended: the file has no more bytes */
     bool between;        /* at the start of a gzip member or Zstandard frame */
     packing packing;
-    uint64_t size, taken; /* taken: bytes read from the file */
-    size_t at, end;       /* unread part of block */
+    uint64_t taken; /* bytes read from the file */
+    size_t at, end; /* unread part of block */
     z_stream gzip;
     ZSTD_DStream *zstd;
     uint8_t block[SL_STREAM_BLOCK_BYTES];
@@ -105,7 +105,6 @@ sluice_status sl_stream_open(const char *path, sl_stream **out, sluice_message *
             sluice_fail(why, SLUICE_E_IO, "cannot open %s: %s", shown(stream), strerror(errno));
     } else {
         stream->regular = S_ISREG(about.st_mode);
-        stream->size = stream->regular ? (uint64_t)about.st_size : 0;
         status = choose_packing(stream, why);
     }
     if (status != SLUICE_OK) {
@@ -231,9 +230,4 @@ bool sl_stream_ready(const sl_stream *stream)
 uint64_t sl_stream_position(const sl_stream *stream)
 {
     return stream->taken - (stream->end - stream->at);
-}
-
-uint64_t sl_stream_size(const sl_stream *stream)
-{
-    return stream->size;
 }

@@ -23,6 +23,5 @@ SLUICE_MUST_USE sluice_status sl_stream_read(sl_stream *stream, uint8_t *data, s
 bool sl_stream_ready(const sl_stream *stream);
 
 uint64_t sl_stream_position(const sl_stream *stream); /* bytes of the file consumed so far */
-uint64_t sl_stream_size(const sl_stream *stream);     /* of a regular file; 0 = unknown    */
 
 #endif

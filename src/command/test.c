@@ -29,9 +29,8 @@ static const char usage[] =
     "      given: {percentile: {leverage: 0.995}, attributes: {region: north}}\n"
     "      expect: {decision: flag, reasons: [rare], weight: 1}\n"
     "\n"
-    "given has the names of policies; what is not given is missing. reasons and weight may be "
-    "left\n"
-    "out. The budget has no say.\n"
+    "given has the names of policies; what is not given is missing. reasons and weight may be\n"
+    "left out. The budget has no say.\n"
     "\n"
     "Exit codes: 0 all passed, 1 one failed, 64 usage, 78 FILE or the configuration is wrong.\n";
 

@@ -3,8 +3,8 @@
  *   policy: sluice.yaml
  *   tests:
  *     - name: rare samples are flagged
- *       given: {percentile: {leverage: 0.995}}      the names of policies; what is not given is
- * missing expect: {decision: flag, reasons: [rare], weight: 1}
+ *       given: {percentile: {leverage: 0.995}}            what is not given is missing
+ *       expect: {decision: flag, reasons: [rare], weight: 1}
  *
  * Why the names of policies: a test then says what a rule sees, and a misspelt name is an error
  * here as it is there. */

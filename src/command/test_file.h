@@ -6,8 +6,7 @@
 #include "decide/names.h"
 #include "sluice/config.h"
 
-#define SL_TEST_FILE_TESTS  1024
-#define SL_TEST_FILE_ERRORS 64
+#define SL_TEST_FILE_TESTS 1024
 
 /* One test: what is known of a sample, and what the policy should say of it. */
 typedef struct sl_policy_test {

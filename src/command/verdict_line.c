@@ -1,7 +1,7 @@
 /* verdict_line.c - one line of a verdict file as the sample that it was written of.
  *
- *   {"id": ..., "decision": ..., "duplicate": {...} | null, "influence": {...} | null}  ->
- * sluice_sample
+ *   {"id": ..., "decision": ..., "duplicate": {...} | null, "influence": {...} | null}
+ *      --> sluice_sample
  *
  * Numbers become float again: they were written in the shortest form that reads back as the same.
  */

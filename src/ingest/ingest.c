@@ -48,7 +48,7 @@ struct sl_ingest {
     int64_t window_due_us, settle_due_us, over_us;
     sl_spool_producer *pull_row;
     atomic_bool stopping;
-    _Atomic uint64_t n_undecodable, n_messages, in_flight_bytes;
+    _Atomic uint64_t n_undecodable, in_flight_bytes;
     sluice_bytes scratch;
     sl_received received;
     sl_message answer;
@@ -247,7 +247,6 @@ static void give_free(sl_ingest *ingest, put *done)
 static void start(sl_ingest *ingest, put *started)
 {
     atomic_fetch_add(&ingest->in_flight_bytes, started->job.bytes.size);
-    atomic_fetch_add(&ingest->n_messages, 1);
     sl_ring_push(ingest->options.estimator, &started->job);
     sl_ring_push(ingest->options.features, &started->job);
 }
@@ -594,6 +593,6 @@ void sl_ingest_close(sl_ingest **ingest_p)
 
 sl_ingest_counts sl_ingest_counts_of(const sl_ingest *ingest)
 {
-    return (sl_ingest_counts){atomic_load(&ingest->n_undecodable), atomic_load(&ingest->n_messages),
+    return (sl_ingest_counts){atomic_load(&ingest->n_undecodable),
                               atomic_load(&ingest->in_flight_bytes)};
 }

@@ -32,7 +32,7 @@ void sl_ingest_stop(sl_ingest *ingest); /* any thread; producers hear SHUTTING_D
 
 typedef struct sl_ingest_counts {
     uint64_t undecodable; /* messages that were no message of ours: no sample in them to count */
-    uint64_t messages, in_flight_bytes;
+    uint64_t in_flight_bytes;
 } sl_ingest_counts;
 sl_ingest_counts sl_ingest_counts_of(const sl_ingest *ingest); /* any thread */
 

@@ -1,8 +1,9 @@
 /* meta.c - layout of the single values of a state.
  *
- *      "format"       "sluice state format 1, made 2026-01-31 by 0.1.0\n"    text: any version
- * reads it "state_lines"  | seal "SLSL" | lines ... | "counters"     | seal "SLCR" | 8 x u64 in the
- * order of sl_counters | "checkpoint"   | seal "SLCP" | offset | bytes ... |
+ *      "format"       "sluice state format 1, made 2026-01-31 by 0.1.0\n"
+ *      "state_lines"  | seal "SLSL" | lines ... |
+ *      "counters"     | seal "SLCR" | 8 x u64 in the order of sl_counters |
+ *      "checkpoint"   | seal "SLCP" | offset | bytes ... |
  *      "numbers"      text "name value" a line, for people
  *
  * Why the format is text without a checksum: it is what a program of another version must still

@@ -180,9 +180,10 @@ typedef sluice_status sl_spool_row_canonical(sluice_span row, sluice_bytes *out)
 
 /* sl_spool_digest - one number for what the state says, the same however it was committed.
  *
- *     XXH3-128 over next_offset; every sample of the log in order: offset, producer's name,
- * decision, annotated bytes; every row in order: offset, canonical form; producers by name,
- * next_sequence
+ *     XXH3-128 over  next_offset
+ *                    every sample, in order: offset, producer's name, decision, annotated bytes
+ *                    every row, in order: offset, canonical form
+ *                    every producer, by name: name, next_sequence
  *
  * canonical  NULL: rows count as they are.
  * Left out: arrival times, boundaries of groups, checkpoints, consumers, dead letters, rows below

@@ -1,8 +1,10 @@
 /* page.c - the dashboard and the report, made of one template.
  *
- *   page.html   ...<link href="/page.css">...<script src="/draw.js">...         served as it is:
- * "/" |                      | report
- * ...<style>page.css</style>...<script data>JSON</script><script>draw.js</script>...
+ *   page.html   ...<link href="/page.css">...           <script src="/draw.js">...
+ *   as "/"             v  as it is                       v  as it is
+ *   as a report ...<style>page.css</style>...DATA...<script>draw.js</script>...
+ *
+ *   DATA = <script type="application/json">the numbers and samples</script>, before the first code
  *
  * Why one template: what is looked at live and what is mailed are the same sections, drawn by the
  * same code from the same JSON; where the page holds the data, nothing is asked for.

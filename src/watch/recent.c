@@ -29,7 +29,7 @@ struct sl_recent {
     sl_tap *tap;     /* Borrows */
     sl_arena *arena;
     sluice_bytes json, shown;
-    uint64_t cursor, n_skipped, n_refused;
+    uint64_t cursor, n_refused;
     uint64_t n_rows; /* ever */
     sl_recent_row row[SL_RECENT_MAX];
     /* of one turn */
@@ -113,7 +113,6 @@ static bool visit(void *context, const sl_spool_sample *stored)
 
 static void skip(sl_recent *recent, uint64_t n)
 {
-    recent->n_skipped += n;
     sl_tap_skip(recent->tap, n);
 }
 
@@ -170,9 +169,4 @@ uint32_t sl_recent_n(const sl_recent *recent)
 const sl_recent_row *sl_recent_row_at(const sl_recent *recent, uint32_t i)
 {
     return &recent->row[(recent->n_rows - 1 - i) % SL_RECENT_MAX];
-}
-
-uint64_t sl_recent_skipped(const sl_recent *recent)
-{
-    return recent->n_skipped;
 }

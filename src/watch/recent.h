@@ -26,11 +26,10 @@ SLUICE_MUST_USE sluice_status sl_recent_open(sl_spool *spool, sl_tap *tap, sl_re
 void sl_recent_close(sl_recent **recent_p);
 
 /* Reads on from where it was: a bounded number of records for a bounded time; what is left is
- * skipped and counted, so that a look at the stream costs the same whatever its speed. */
+ * skipped, which the tap counts, so that a look at the stream costs the same whatever its speed. */
 void sl_recent_advance(sl_recent *recent, const sl_tallies *tallies, int64_t now_us);
 
 uint32_t sl_recent_n(const sl_recent *recent);
 const sl_recent_row *sl_recent_row_at(const sl_recent *recent, uint32_t i); /* 0: the newest */
-uint64_t sl_recent_skipped(const sl_recent *recent);
 
 #endif

@@ -74,7 +74,7 @@ say "5. How the texts pull a representation (of the weak built-in encoder: the p
 say "Where to look next"
 cat <<EOF
   this stream in a browser          $sluice run -c $work/sluice.yaml    then http://127.0.0.1:5592/
-  what each source is worth         $sluice report --state $work/state --json
+  what each source is worth         $sluice report --state $work/state -o $work/report.html
   the verdict of every sample       $work/verdicts.jsonl
   the filter's log                  $work/filter.log
   why a sample was dropped          $sluice explain ID --state $work/state

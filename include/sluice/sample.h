@@ -169,7 +169,7 @@ typedef struct sluice_match {
     float similarity;       /* the method's own unit: estimated Jaccard; 1 for exact         */
     sluice_differs differs; /* text only                                                 */
     uint64_t of_offset;     /* the kept sample that represents this one                      */
-    float contained; /* share of this text that `contained_in` has; 0 = not found or not asked   */
+    float contained; /* share of this text that `contained_in` has; 0: none, or not looked for */
     sluice_span contained_in;     /* id, in the batch's arena                                     */
     sluice_span of_id, of_source; /* in the batch's arena                                         */
     const sluice_finding *also;   /* of the methods behind `method`, in their order; in the arena */

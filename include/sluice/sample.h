@@ -149,7 +149,7 @@ typedef enum sluice_method {
 /* What one more method found, where all findings are asked for (duplicate.findings: all). */
 typedef struct sluice_finding {
     sluice_method method;
-    float similarity; /* the method's own unit */
+    float similarity; /* as in sluice_match */
     sluice_span of_id, of_source;
 } sluice_finding;
 
@@ -164,16 +164,16 @@ typedef enum sluice_differs {
 struct sluice_verdict;
 
 typedef struct sluice_match {
-    sluice_method method;   /* NONE: nothing found                                           */
-    bool redelivered;       /* exact, and the row has the same producer and id               */
-    float similarity;       /* the method's own unit: estimated Jaccard; 1 for exact         */
-    sluice_differs differs; /* text only                                                 */
-    uint64_t of_offset;     /* the kept sample that represents this one                      */
-    float contained; /* share of this text that `contained_in` has; 0 = not found or not asked   */
-    sluice_span contained_in;     /* id, in the batch's arena                                     */
-    sluice_span of_id, of_source; /* in the batch's arena                                         */
-    const sluice_finding *also;   /* of the methods behind `method`, in their order; in the arena */
-    uint32_t n_also; /* at most SLUICE_LIMIT_ALSO                                     */
+    sluice_method method;   /* NONE: nothing found */
+    bool redelivered;       /* exact, and the row has the same producer and id */
+    float similarity;       /* 1; estimated Jaccard; share of equal bits; cosine: by the method */
+    sluice_differs differs; /* text only */
+    uint64_t of_offset;     /* the kept sample that represents this one */
+    sluice_span of_id, of_source; /* its names, in the batch's arena */
+    float contained; /* share of this text that `contained_in` has; 0: none, or not looked for */
+    sluice_span contained_in;           /* id, in the batch's arena */
+    const sluice_finding *also;         /* of the methods behind `method`, in order; in the arena */
+    uint32_t n_also;                    /* at most SLUICE_LIMIT_ALSO */
     const struct sluice_verdict *first; /* redelivered: the verdict of then; lent by the engine */
 } sluice_match;
 

@@ -109,27 +109,12 @@ void sl_budget_freeze(sl_budget *budget)
 
 /* --- keeping --- */
 
-static sluice_status put_double(sluice_bytes *out, double value)
-{
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return sl_bytes_put_u64(out, bits);
-}
-
-static double read_double(sl_reader *reader)
-{
-    uint64_t bits = sl_reader_u64(reader);
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 sluice_status sl_budget_save(const sl_budget *budget, sluice_bytes *out)
 {
     const double number[] = {budget->keep_fraction, budget->debt,  budget->threshold,
                              budget->ties,          budget->share, budget->offered};
     for (size_t i = 0; i < sizeof number / sizeof number[0]; i++) {
-        SLUICE_TRY(put_double(out, number[i]));
+        SLUICE_TRY(sl_bytes_put_double(out, number[i]));
     }
     SLUICE_TRY(sl_bytes_put_u32(out, budget->n_block));
     SLUICE_TRY(sl_bytes_put_u32(out, budget->n_block_offered));
@@ -145,12 +130,12 @@ sluice_status sl_budget_save(const sl_budget *budget, sluice_bytes *out)
 
 sluice_status sl_budget_load(sl_budget *budget, sl_reader *reader)
 {
-    sl_budget loaded = {.keep_fraction = read_double(reader)};
-    loaded.debt = read_double(reader);
-    loaded.threshold = read_double(reader);
-    loaded.ties = read_double(reader);
-    loaded.share = read_double(reader);
-    loaded.offered = read_double(reader);
+    sl_budget loaded = {.keep_fraction = sl_reader_double(reader)};
+    loaded.debt = sl_reader_double(reader);
+    loaded.threshold = sl_reader_double(reader);
+    loaded.ties = sl_reader_double(reader);
+    loaded.share = sl_reader_double(reader);
+    loaded.offered = sl_reader_double(reader);
     loaded.n_block = sl_reader_u32(reader);
     loaded.n_block_offered = sl_reader_u32(reader);
     loaded.next_score = sl_reader_u32(reader);

@@ -2,7 +2,7 @@
  *
  * Why one byte a coordinate: 128 bytes are two cache lines, and a byte that agrees by chance
  * (1 in 256) is taken out of the estimate (b-bit minwise hashing, Li and Koenig 2010). */
-#include "agreement.h"
+#include "duplicate/agreement.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

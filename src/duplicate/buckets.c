@@ -8,7 +8,7 @@
  * against 128, and fewer entries are pushed out of full lines.
  * Why newest first: what is pushed out is the oldest, so a live row's entry is there exactly if it
  * would be there had no older row ever been: the table is a function of the live rows. */
-#include "buckets.h"
+#include "duplicate/buckets.h"
 
 #include "duplicate/memory.h"
 

@@ -11,7 +11,7 @@
  * so texts of different lengths sample the same shingles.
  * Why the table again: each hash is a key of the row, as each band is.
  * Source: Broder 1997 (containment, bottom sketches). */
-#include "contain.h"
+#include "duplicate/contain.h"
 
 #include <string.h>
 

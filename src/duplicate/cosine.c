@@ -7,7 +7,7 @@
  * real vectors, and sums that no order of adding changes.
  * Why the least that the cosine can be: nothing is dropped for a vector that is below the
  * threshold, so what rounding may have added is taken off before the comparison. */
-#include "cosine.h"
+#include "duplicate/cosine.h"
 
 #include <math.h>
 #include <string.h>

@@ -137,8 +137,10 @@ uint32_t sl_duplicate_also(const sl_duplicate *duplicate, const sluice_sample *s
         sluice_match found;
         if (probe_method(duplicate, (sluice_method)i, sample, &found)) {
             SLUICE_ASSERT(n < SLUICE_LIMIT_ALSO);
-            also[n++] =
-                (sluice_finding){found.method, found.similarity, found.of_id, found.of_source};
+            also[n++] = (sluice_finding){.method = found.method,
+                                         .similarity = found.similarity,
+                                         .of_id = found.of_id,
+                                         .of_source = found.of_source};
         }
     }
     return n;

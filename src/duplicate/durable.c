@@ -20,7 +20,7 @@
  * damaged one can hide samples and never makes a false duplicate of one.
  * Why the oldest offsets: where samples were forgotten, fewer rows come back than were there, and
  * older ones that had made room for them would fit again. Found again they must not be. */
-#include "durable.h"
+#include "duplicate/durable.h"
 
 #include "bytes.h"
 

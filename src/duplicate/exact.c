@@ -8,7 +8,7 @@
  * "exact" in a verdict is taken at its word.
  * Why two hashes in one table: most duplicates agree in both, so both find the same row; a
  * redelivery needs the raw one, and a copy with other spacing only has the normal one. */
-#include "exact.h"
+#include "duplicate/exact.h"
 
 #include "bytes.h"
 #include "duplicate/verdicts.h"
@@ -229,14 +229,14 @@ void sl_exact_insert(sl_exact *exact, const sluice_sample *sample)
     memcpy(payload + HASH_BYTES, who.normal, HASH_BYTES);
     uint16_t number = sl_verdicts_enter(exact->verdicts, &sample->verdict);
     uint16_t kind = (uint16_t)(number << HAS_BITS | who.has);
-    uint32_t place = sl_rows_append(exact->index.rows, &(sl_row){.offset = sample->offset,
-                                                                 .arrived_us = sample->arrived_us,
-                                                                 .i_producer = sample->i_producer,
-                                                                 .kind = kind,
-                                                                 .payload = payload,
-                                                                 .id = sample->id,
-                                                                 .source = sample->source});
-    enter(exact, &who, place);
+    const sl_row row = {.offset = sample->offset,
+                        .arrived_us = sample->arrived_us,
+                        .i_producer = sample->i_producer,
+                        .kind = kind,
+                        .payload = payload,
+                        .id = sample->id,
+                        .source = sample->source};
+    enter(exact, &who, sl_rows_append(exact->index.rows, &row));
 }
 
 void sl_exact_evict(sl_exact *exact, uint64_t below_offset)

@@ -25,7 +25,7 @@
  * may be missed in that group; a copy shares several.
  * Why turns are probed and not remembered: eight rows an image would cost eight times the memory.
  * Why colours: a signature is grey, and a shirt in red and the same in blue are two products. */
-#include "image.h"
+#include "duplicate/image.h"
 
 #include "duplicate/index.h"
 #include "duplicate/scan.h"

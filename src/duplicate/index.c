@@ -5,7 +5,7 @@
  * Why the table is sized for rows with short names: longer names mean fewer rows, a less full table
  * and better recall; a table sized for long names would overflow with short ones.
  * Why from the configuration only: the same stream must find the same rows on any machine. */
-#include "index.h"
+#include "duplicate/index.h"
 
 #include "duplicate/memory.h"
 

@@ -2,7 +2,7 @@
  *
  * Why large pages: a probe touches a random line a key in gigabytes; with pages of 4 KiB each of
  * them is a page walk as well as a cache miss. */
-#include "memory.h"
+#include "duplicate/memory.h"
 
 #include <stdint.h>
 #include <stdlib.h>

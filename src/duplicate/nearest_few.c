@@ -5,7 +5,7 @@
  * Why a bound: where thousands of kept vectors lie just below the threshold of each other (or a
  * policy keeps what is identical), each probe would compare all of them. The true duplicate is
  * nearer than they are, so it is among the nearest few; if not, it is missed, never invented. */
-#include "nearest_few.h"
+#include "duplicate/nearest_few.h"
 
 #include <string.h>
 

@@ -11,7 +11,7 @@
  * Why by seed and offset: a second run over the same stream counts the same, and no sample can
  * know that it is watched.
  * Why it costs little: 512 comparisons of about 20 ns on one sample in 1,024 are 10 ns a sample. */
-#include "recall.h"
+#include "duplicate/recall.h"
 
 void sl_recall_init(sl_recall *recall, const sluice_config *config)
 {

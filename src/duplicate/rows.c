@@ -15,7 +15,7 @@
  * restart are evicted exactly as they would have been.
  * Invariants (sl_rows_validate): rows and gaps tile the ring from tail to head; offsets rise; the
  * bits are the live rows; used is their sum and within the capacity. */
-#include "rows.h"
+#include "duplicate/rows.h"
 
 #include "duplicate/memory.h"
 

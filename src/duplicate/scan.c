@@ -9,7 +9,7 @@
  * many probes that they touch more memory than a scan of a short prefix, and miss some besides.
  * Why a prefix: one or three words of eight are read in order, 8 or 24 bytes a row; about one row
  * in two hundred gets further. */
-#include "scan.h"
+#include "duplicate/scan.h"
 
 #include "duplicate/memory.h"
 

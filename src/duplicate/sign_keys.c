@@ -10,7 +10,7 @@
  * Why a fixed list by rank: margins of 20 normal numbers grow about evenly, so the order of the
  * likeliest sets is nearly always that of the sums of squared ranks.
  * Source: Charikar 2002; Lv et al. 2007 (multi-probe LSH). */
-#include "sign_keys.h"
+#include "duplicate/sign_keys.h"
 
 #include "duplicate/buckets.h"
 

@@ -5,7 +5,7 @@
  *
  * Why by the margins of one side: rows are remembered as bits alone; what the one who asks knows of
  * its own vector costs no memory. */
-#include "sign_query.h"
+#include "duplicate/sign_query.h"
 
 #include <math.h>
 #include <string.h>

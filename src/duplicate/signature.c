@@ -16,7 +16,7 @@
  * copy, typically 5 bits away, is found with a dozen looks.
  * Why every tenth frequency: neighbours say nearly the same, and each key is to tell 1 in 10^7.
  * Source: Norouzi, Punjani, Fleet 2012 (multi-index hashing), with scales in place of bits. */
-#include "signature.h"
+#include "duplicate/signature.h"
 
 #include "status.h"
 

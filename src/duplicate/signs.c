@@ -12,7 +12,7 @@
  * cosine) pass the first words often; then the next ones are read in order too.
  * Why every step of a query counts, also those that a kernel passes over: what is found must not
  * depend on the processor, nor on where in the ring a row lies. */
-#include "signs.h"
+#include "duplicate/signs.h"
 
 #include "duplicate/memory.h"
 

@@ -16,7 +16,7 @@
  * rows leave oldest first, and the last ten of a bucket that are still alive are the last ten of
  * the living.
  * Invariant (sl_table_validate): hands point to slots, and slots fill in the order of the hand. */
-#include "table.h"
+#include "duplicate/table.h"
 
 #include "duplicate/memory.h"
 

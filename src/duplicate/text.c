@@ -18,7 +18,7 @@
  * Why the band is compared again: only then is what is found a function of the live rows (table.c).
  * Why the hash at threshold 1: 128 equal coordinates are also what 0.99 often looks like.
  * Source: Broder 1997 (MinHash); Indyk and Motwani 1998 (LSH). */
-#include "text.h"
+#include "duplicate/text.h"
 
 #include "duplicate/agreement.h"
 #include "duplicate/contain.h"

@@ -14,7 +14,7 @@
  * Why one in 16 later: a share is known well enough from some thousands, and an insert stays cheap.
  * Why squared: with it the labelled packs separate best; see tests/quality.
  * Source: Sparck Jones 1972 (inverse document frequency), here of sketch coordinates. */
-#include "weights.h"
+#include "duplicate/weights.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,7 +8,7 @@
  * Why limits before decoding: a few bytes can ask for gigabytes. Width, height and, for JPEG, the
  * number of scans (each of them passes over all coefficients) are read first.
  * Why not smaller than 64 pixels a side: the raster has 32, and a cell should average several. */
-#include "image_decode.h"
+#include "features/image_decode.h"
 
 #include "features/orientation.h"
 

@@ -10,7 +10,7 @@
  * Why five levels: a sign alone says nothing about how far from zero it is, and the pairs near zero
  * flip; levels make the number of different bits follow the distance (F1 .83 against .77).
  * Why the median: brightness moves only the mean, contrast moves all alike. */
-#include "image_hash.h"
+#include "features/image_hash.h"
 
 #include "status.h"
 

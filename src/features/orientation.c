@@ -10,7 +10,7 @@
  * the copy that a shop saved has been turned, and is the same picture.
  * Why by hand: it is one number of two bytes; a library of metadata is a large surface for hostile
  * bytes. Every read is bounded by the span, and whatever cannot be read means "as it is". */
-#include "orientation.h"
+#include "features/orientation.h"
 
 #include <stdbool.h>
 #include <string.h>

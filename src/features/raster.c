@@ -7,7 +7,7 @@
  * integer and every cell has w h units, so the sums are exact.
  * Why means of areas: a picture scaled by any good filter keeps its local means, so the copy at
  * another size has nearly the same raster. */
-#include "raster.h"
+#include "features/raster.h"
 
 #include "status.h"
 

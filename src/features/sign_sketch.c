@@ -8,7 +8,7 @@
  * Why not a random matrix: 512 x dim products a sample; this takes 3 n log n additions.
  * Why additions only: they give the same bits in any width of register, so the sketch does not
  * depend on the machine. Nothing is scaled on the way: the largest value is n^1.5 < 2^18. */
-#include "sign_sketch.h"
+#include "features/sign_sketch.h"
 
 #include <math.h>
 #include <stdlib.h>

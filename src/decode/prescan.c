@@ -11,8 +11,7 @@
  * has limits of its own. */
 #include "decode/prescan.h"
 
-#define MAX_FIELD_NUMBER ((1u << 29) - 1)
-#define MAX_TAG_BYTES    5 /* also of a length; what protobuf-c reads at most */
+#define MAX_TAG_BYTES 5 /* also of a length; what protobuf-c reads at most */
 
 typedef struct level {
     sl_reader reader;

@@ -26,6 +26,7 @@
 #include <strings.h>
 
 #define N_BINS         1001 /* cosines of 0 and below, then up to 1 */
+#define LEAST_BIN      500  /* the configuration takes thresholds of .5 to 1 */
 #define FEW_DUPLICATES 50
 #define RANDOM_PAIRS   50000
 #define CONE           0.3 /* median cosine of random pairs from which on the mean is worth a word */
@@ -403,11 +404,11 @@ static uint64_t make_points(const calibration *work, trade_off *points)
     return n_yes;
 }
 
-/* The highest F1, of equal ones the highest threshold; the configuration takes .5 to 1. */
+/* The highest F1, of equal ones the highest threshold. */
 static uint32_t best_of(const trade_off *points)
 {
     uint32_t best = N_BINS - 1;
-    for (uint32_t bin = N_BINS - 1; bin >= 500; bin--) {
+    for (uint32_t bin = N_BINS - 1; bin >= LEAST_BIN; bin--) {
         best = points[bin].f1 > points[best].f1 ? bin : best;
     }
     return best;
@@ -418,7 +419,7 @@ static uint32_t best_of(const trade_off *points)
 static const trade_off *precise_of(const trade_off *points)
 {
     uint32_t bin = N_BINS;
-    while (bin > 500 && points[bin - 1].precision >= PRECISE) {
+    while (bin > LEAST_BIN && points[bin - 1].precision >= PRECISE) {
         bin--;
     }
     return bin < N_BINS && points[bin].found > 0 ? &points[bin] : NULL;
@@ -437,10 +438,10 @@ static json_t *point_json(const trade_off *point)
 static void print_json(const calibration *work, const trade_off *points, uint64_t n_yes)
 {
     json_t *table = json_array();
-    for (uint32_t bin = 500; bin < N_BINS; bin += 10) {
+    for (uint32_t bin = LEAST_BIN; bin < N_BINS; bin += 10) {
         json_array_append_new(table, point_json(&points[bin]));
     }
-    uint32_t now = (uint32_t)(work->options->now * 1000 + 0.5);
+    uint32_t now = (uint32_t)(work->options->now * (N_BINS - 1) + 0.5);
     json_t *object = json_pack(
         "{s:I, s:I, s:I, s:f, s:f, s:o, s:o, s:o, s:o}", "vectors", (json_int_t)work->n,
         "duplicates", (json_int_t)n_yes, "unknown_lines", (json_int_t)work->n_unknown,
@@ -478,13 +479,13 @@ static void print_table(const calibration *work, const trade_off *points, uint64
 {
     uint32_t best = best_of(points);
     const trade_off *precise = precise_of(points);
-    uint32_t now = (uint32_t)(work->options->now * 1000 + 0.5);
+    uint32_t now = (uint32_t)(work->options->now * (N_BINS - 1) + 0.5);
     printf("%u vectors of %u numbers, %llu pairs of duplicates", work->n, work->dim,
            (unsigned long long)n_yes);
     printf(work->has_no ? " and those labelled 0.\n" : "; every other pair counts as none.\n");
     print_random(work);
     printf("  threshold   precision   recall       F1        right        wrong\n");
-    for (uint32_t bin = 500; bin < N_BINS; bin++) {
+    for (uint32_t bin = LEAST_BIN; bin < N_BINS; bin++) {
         const trade_off *point = &points[bin];
         if (bin % 20 == 0 || bin == best || point == precise || bin == now) {
             const char *mark = bin == best        ? "   <- highest F1: proposed"
@@ -500,10 +501,9 @@ static void print_table(const calibration *work, const trade_off *points, uint64
         printf("Where a wrong drop costs more than a missed one: %.3f (precision %.2f).\n",
                precise->threshold, precise->precision);
     } else {
-        printf(
-            "warning: no threshold reaches precision %.2f: whatever it is, it drops samples that "
-            "are no duplicates.\n",
-            PRECISE);
+        printf("warning: no threshold reaches precision %.2f: whatever it is, it drops samples "
+               "that are no duplicates.\n",
+               PRECISE);
     }
     printf("It holds for this encoder and this preprocessing only.\n");
     if (n_yes < FEW_DUPLICATES) {

@@ -131,10 +131,9 @@ static void look_at_promises(const sluice_config *config, check_findings *findin
     }
     if (config->encoder == SLUICE_ENCODER_BUILTIN) {
         warn(findings, "encoder",
-             "builtin is weak: it sees words, colours and edges, not what they mean; it costs 14 "
-             "us a "
-             "KiB of text or 35 us an image, then 50 us for influence, and 20 MB each for texts "
-             "and images");
+             "builtin is weak: it sees words, colours and edges, not what they mean; it costs "
+             "14 us a KiB of text or 35 us an image, then 50 us for influence, and 20 MB each for "
+             "texts and images");
     }
 }
 

@@ -378,9 +378,8 @@ static void print_duplicate(const explain_work *work, const found_sample *found,
 static void print_nearest(const sl_nearest_kept *nearest)
 {
     if (nearest->batch != NULL && nearest->cosine >= -1) {
-        printf("  nearest     '%s' (source '%s', offset %" PRIu64
-               "), cosine %.4f: the most similar "
-               "kept one before it\n",
+        printf("  nearest     '%s' (source '%s', offset %" PRIu64 "), "
+               "cosine %.4f: the most similar kept one before it\n",
                nearest->id, nearest->source, nearest->offset, nearest->cosine);
     }
 }

@@ -346,8 +346,8 @@ sluice_status sl_highlights_fetch(sl_highlights *highlights, sl_spool *spool, sl
     for (uint32_t i = 0; i < n; i++) {
         put_one(&object, spool, chosen[i]->offset);
     }
-    for (uint32_t i = 0; i < wanted.n;
-         i++) { /* one that is shown for its own sake is there twice */
+    /* One that is shown for its own sake besides is there twice, which does no harm. */
+    for (uint32_t i = 0; i < wanted.n; i++) {
         if (wanted.pair[i]->of_offset != UINT64_MAX) {
             put_one(&object, spool, wanted.pair[i]->of_offset);
         }

@@ -183,6 +183,10 @@ static void send(sl_order *order, sl_job_kind kind, sl_ring *to)
     sl_ring_push(to, &order->job);
 }
 
+/* What the sentences of this file say in words. */
+_Static_assert(SLUICE_LIMIT_ID_BYTES == 256 && SL_CHANGES_AT_ONCE == 4 && SL_CHANGES_S == 10,
+               "a limit is not what is said of it");
+
 static uint32_t begin(sl_changes *changes, sl_change what, const char *id, sluice_span body,
                       sl_order **out, sluice_message *why)
 {
@@ -229,7 +233,7 @@ uint32_t sl_changes_begin(sl_changes *changes, sl_change what, const char *id, s
 
 /* --- on its way --- */
 
-/* A refusal of ours, behind the begin. */
+/* A refusal of ours, once the order was taken. */
 static bool end_with(sl_order *order, uint32_t code, const char *text)
 {
     order->stage = ENDED;
@@ -260,10 +264,9 @@ bool sl_order_step(sl_order *order, int64_t now_us, int64_t budget_us)
 {
     bool late = now_us - order->began_us > SL_CHANGES_S * INT64_C(1000000);
     if (order->stage == SEARCHING) {
-        return late ? end_with(order, 503,
-                               "the log is too long to be searched in 10 s; `sluice "
-                               "state restore` takes its time")
-                    : step_search(order, budget_us);
+        static const char too_long[] = "the log is too long to be searched in 10 s; "
+                                       "`sluice state restore` takes its time";
+        return late ? end_with(order, 503, too_long) : step_search(order, budget_us);
     }
     return order->stage == ENDED || atomic_load(&order->back) || late;
 }

@@ -18,15 +18,18 @@ typedef struct sl_changes_options {
 typedef struct sl_changes sl_changes; /* one thread; must outlive the threads of the two rings */
 typedef struct sl_order sl_order;     /* one change that is wanted */
 
+/* Gives *out. Returns NOMEM. */
 SLUICE_MUST_USE sluice_status sl_changes_open(const sl_changes_options *options, sl_changes **out);
 void sl_changes_close(sl_changes **changes_p); /* Takes; NULL ok */
 
 /* sl_changes_begin - takes an order.
  *
- * id, body  Borrows: {"offset": N}; may be left out to forget all of that id.
+ * id        Copied.
+ * body      Borrows, for the call: {"offset": N}; {} to forget all of that id.
  * out       Gives, to step and leave; NULL where it is refused at once.
- * Returns   0, or the HTTP code of the refusal, which `why` explains: 400 the body, 404 no such
- *           sample, 409 it was kept, 503 SL_CHANGES_AT_ONCE are under way. */
+ * Returns   0, or the HTTP code of the refusal, which `why` explains: 400 the id or the body, 404
+ * no such sample, 409 it was kept, 500 no memory or an unreadable log, 503 nobody judges or
+ *           SL_CHANGES_AT_ONCE are under way. */
 uint32_t sl_changes_begin(sl_changes *changes, sl_change what, const char *id, sluice_span body,
                           sl_order **out, sluice_message *why);
 

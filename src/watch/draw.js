@@ -97,7 +97,8 @@ const draw = (() => {
         afterDatasetsDraw(chart, _, options) {
             const x = chart.scales.x, y = chart.scales.y, pen = chart.ctx;
             const lines = [...(options.at || [])].sort((a, b) => a.position - b.position)
-                .map(line => ({at: x.getPixelForValue(line.position), label: line.label})).filter(({at}) => at >= x.left - 1 && at <= x.right + 1);
+                .map(line => ({at: x.getPixelForValue(line.position), label: line.label}))
+                .filter(({at}) => at >= x.left - 1 && at <= x.right + 1);
             pen.save();
             pen.strokeStyle = colour("drop");
             pen.setLineDash([5, 4]);

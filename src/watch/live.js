@@ -1,15 +1,19 @@
-// live.js - what single samples are needed for: pairs, what stands out; and of a running filter flow, live tap, rules.
+// live.js - what single samples are needed for: pairs, what stands out; of a running filter also
+// flow, live tap and rules.
 "use strict";
 
 function watchLive(page) {
     const {$, element, fill, number, row, none} = draw;
     const {seen, decision, name, choices} = page;
-    const STATUS_MS = 1000, PORTFOLIO_MS = 2000, SAMPLES_MS = 10000, TAP_MS = 400, PAIRS = 20, TOP = 10;
+    const STATUS_MS = 1000, PORTFOLIO_MS = 2000, SAMPLES_MS = 10000, TAP_MS = 400; // between two looks
+    const ANSWER_MS = 15000, CHANGE_MS = 20000; // until an answer is given up; a change is answered in 10 s
+    const PAIRS = 20, TOP = 10;
     let answeredAt = performance.now();
 
     async function get(path) {
         if (page.answer) { return page.answer(path); } // a report holds its answers
-        const answer = await fetch(location.origin + path, {signal: AbortSignal.timeout(15000), headers: {Accept: "application/json"}});
+        const answer = await fetch(location.origin + path,
+            {signal: AbortSignal.timeout(ANSWER_MS), headers: {Accept: "application/json"}});
         if (!answer.ok) { throw new Error(`${path}: ${answer.status}`); }
         return answer.json();
     }
@@ -46,8 +50,9 @@ function watchLive(page) {
         $("name").textContent = status.name;
         document.title = `${status.name} — Sluice`;
         $("state").className = status.ready ? "" : "bad";
-        $("state").textContent = (status.ready ? "ready" : "not ready") + ` · up ${span(status.process.uptime_s)} · ${draw.bytes(status.process.resident_bytes)} · `
-            + `producers ${number(status.n_producers)} · lag ${number(Math.max(0, ...status.groups.map(group => group.lag)))}`
+        $("state").textContent = (status.ready ? "ready" : "not ready")
+            + ` · up ${span(status.process.uptime_s)} · ${draw.bytes(status.process.resident_bytes)}`
+            + ` · producers ${number(status.n_producers)} · lag ${number(Math.max(0, ...status.groups.map(group => group.lag)))}`
             + (holds ? ` · ${holds} alert${holds > 1 ? "s" : ""}` : "");
         $("made").textContent = `Sluice ${status.version}, configuration ${status.config_hash}`;
         page.noteFlow(status.total);
@@ -107,7 +112,8 @@ function watchLive(page) {
 
     function tapRow(record) {
         const influence = record.influence, of = record.duplicate;
-        return row(decision(record.decision), [record.reasons.join(", ") || "–", "name"], [record.id, "name"], [name(record.source), "name"],
+        return row(decision(record.decision), [record.reasons.join(", ") || "–", "name"],
+            [record.id, "name"], [name(record.source), "name"],
             [of ? `${of.of} (${of.method} ${number(of.similarity)})` : "–", "name"], [number(influence && influence.self), "number"]);
     }
 
@@ -149,19 +155,25 @@ function watchLive(page) {
 
     function who(sample) {
         const {record} = sample;
-        return element("p", {class: "who", dir: "auto"}, record.decision ? decision(record.decision) : null, ` ${record.id} · ${name(record.source)}`
+        return element("p", {class: "who", dir: "auto"}, record.decision ? decision(record.decision) : null,
+            ` ${record.id} · ${name(record.source)}`
             + (Number.isFinite(sample.offset) ? ` · offset ${number(sample.offset)}` : "")
-            + (sample.media_type ? ` · ${sample.media_type}` : "") + (Number.isFinite(sample.bytes) ? ` · ${draw.bytes(sample.bytes)}` : ""));
+            + (sample.media_type ? ` · ${sample.media_type}` : "")
+            + (Number.isFinite(sample.bytes) ? ` · ${draw.bytes(sample.bytes)}` : ""));
     }
 
     // Why there is nothing to read of it; null if there is.
     function silent(sample) {
-        return typeof sample.text === "string" || sample.thumbnail ? null : sample.media_type === undefined ? page.noPayload : "no picture can be made of it";
+        if (typeof sample.text === "string" || sample.thumbnail) { return null; }
+        return sample.media_type === undefined ? page.noPayload : "no picture can be made of it";
     }
 
     function content(sample, body) {
-        return sample === null ? element("p", {class: "quiet"}, "no longer in the log")
-            : element("div", null, who(sample), silent(sample) ? element("p", {class: "quiet"}, silent(sample)) : sample.thumbnail ? picture(sample) : body(), sample.text_is_cut ? element("p", {class: "quiet"}, "… cut here") : null);
+        if (sample === null) { return element("p", {class: "quiet"}, "no longer in the log"); }
+        const why = silent(sample);
+        return element("div", null, who(sample),
+            why ? element("p", {class: "quiet"}, why) : sample.thumbnail ? picture(sample) : body(),
+            sample.text_is_cut ? element("p", {class: "quiet"}, "… cut here") : null);
     }
 
     const plain = text => element("p", {class: "text", dir: "auto", tabindex: "0"}, text ?? "");
@@ -181,10 +193,13 @@ function watchLive(page) {
 
     // The header is what no page of another site can send here.
     async function change(verb, id, offset) {
-        const answer = await fetch(`${location.origin}/api/v1/${verb}/${encodeURIComponent(id)}`, {method: "POST", signal: AbortSignal.timeout(20000),
+        const answer = await fetch(`${location.origin}/api/v1/${verb}/${encodeURIComponent(id)}`, {
+            method: "POST", signal: AbortSignal.timeout(CHANGE_MS),
             headers: {"Content-Type": "application/json", "X-Sluice": "1"}, body: JSON.stringify({offset})});
         const said = await answer.json();
-        if (!answer.ok) { throw new Error(said.error + (said.offset === undefined ? "" : `: it is kept at offset ${number(said.offset)}`)); }
+        if (!answer.ok) {
+            throw new Error(said.error + (said.offset === undefined ? "" : `: it is kept at offset ${number(said.offset)}`));
+        }
         return said;
     }
 
@@ -206,17 +221,22 @@ function watchLive(page) {
         return [button, " ", said];
     }
 
-    const restoreButton = (id, source, offset) => asking("Restore", `Offer ${id} of ${name(source)}, dropped at offset ${number(offset)}, again as kept, to every consumer group?`,
+    const restoreButton = (id, source, offset) => asking("Restore",
+        `Offer ${id} of ${name(source)}, dropped at offset ${number(offset)}, again as kept, to every consumer group?`,
         async () => `restored: kept at offset ${number((await change("restore", id, offset)).offset)}`);
 
-    // The button, and the command for who may not press it (a report has nobody to ask); that only for ids that can be typed.
+    // The button, and the command for who may not press it (a report has nobody to ask); the latter
+    // only for ids that can be typed.
     function restoring(sample) {
         if (sample === null || sample.record.decision !== "drop") { return null; }
         const {id, source} = sample.record;
-        const box = element("details", null, element("summary", null, "Wrongly dropped? Bring it back"), page.answer ? null : element("p", null, ...restoreButton(id, source, sample.offset)));
+        const box = element("details", null, element("summary", null, "Wrongly dropped? Bring it back"),
+            page.answer ? null : element("p", null, ...restoreButton(id, source, sample.offset)));
         if (/^[\x21-\x7e]+( [\x21-\x7e]+)*$/.test(id) && !id.startsWith("-")) {
             const ingest = seen.config && /^ {2}ingest: "?(tcp:\/\/[\w.:\-[\]*]+|ipc:\/\/[\w./-]+)/m.exec(seen.config.yaml);
-            box.append(element("p", {class: "quiet"}, "From a shell: ", element("code", null, `sluice state restore '${id.replaceAll("'", "'\\''")}' --offset ${sample.offset}` + (ingest ? ` --to ${ingest[1]}` : ""))));
+            const command = `sluice state restore '${id.replaceAll("'", "'\\''")}' --offset ${sample.offset}`
+                + (ingest ? ` --to ${ingest[1]}` : "");
+            box.append(element("p", {class: "quiet"}, "From a shell: ", element("code", null, command)));
         }
         return box;
     }
@@ -224,7 +244,8 @@ function watchLive(page) {
     function dependentRow(one) {
         const what = `${one.id} · ${name(one.source)} · offset ${number(one.offset)} · ${one.method} ${number(one.similarity)}`;
         return element("li", null, element("span", {class: "name", dir: "auto"}, what), " ",
-            ...(one.restored_at === null ? restoreButton(one.id, one.source, one.offset) : [element("span", {class: "quiet"}, `restored at offset ${number(one.restored_at)}`)]));
+            ...(one.restored_at === null ? restoreButton(one.id, one.source, one.offset)
+                : [element("span", {class: "quiet"}, `restored at offset ${number(one.restored_at)}`)]));
     }
 
     // One search at a time is answered; whoever comes second asks again.
@@ -242,9 +263,12 @@ function watchLive(page) {
     // What a kept sample has cost others, looked for when somebody wants to know.
     function lineage(sample) {
         if (page.answer || sample === null || !["keep", "flag"].includes(sample.record.decision)) { return null; }
-        const {id} = sample.record, list = element("ul", {class: "dependents"}), said = element("p", {class: "quiet", role: "status"});
+        const {id} = sample.record;
+        const list = element("ul", {class: "dependents"}), said = element("p", {class: "quiet", role: "status"});
         const box = element("details", null, element("summary", null, "What was dropped in its favour"), said, list,
-            element("p", null, ...asking("Forget", `Forget ${id}, kept at offset ${number(sample.offset)}? It stays with its consumers, and represents no others from now on.`,
+            element("p", null, ...asking("Forget",
+                `Forget ${id}, kept at offset ${number(sample.offset)}? It stays with its consumers, `
+                    + "and represents no others from now on.",
                 async () => `it represents no sample from offset ${number((await change("forget", id, sample.offset)).from_offset)} on`)));
         box.addEventListener("toggle", async () => {
             if (!box.open) { return; }
@@ -252,7 +276,8 @@ function watchLive(page) {
             try {
                 const found = await getPatiently("/api/v1/dependents/" + encodeURIComponent(id));
                 fill(list, found.dependents.map(dependentRow));
-                said.textContent = `${number(found.found)} found` + (found.found > found.dependents.length ? `, the newest ${found.dependents.length} shown` : "")
+                said.textContent = `${number(found.found)} found`
+                    + (found.found > found.dependents.length ? `, the newest ${found.dependents.length} shown` : "")
                     + (found.complete ? "" : "; the log was too long to be searched whole");
             } catch (fault) {
                 said.textContent = fault.message;
@@ -266,15 +291,18 @@ function watchLive(page) {
         const parts = both ? draw.difference(pair.of.text, pair.sample.text) : null;
         return element("article", {class: "pair"}, element("h3", null, `${pair.method}, similarity ${number(pair.similarity)}`),
             element("div", {class: "columns"},
-                element("div", null, element("strong", null, "Remembered"), content(pair.of, () => parts ? draw.marked(parts, "-") : plain(pair.of.text)), lineage(pair.of)),
-                element("div", null, element("strong", null, "Came again"), content(pair.sample, () => parts ? draw.marked(parts, "+") : plain(pair.sample.text)))),
+                element("div", null, element("strong", null, "Remembered"),
+                    content(pair.of, () => parts ? draw.marked(parts, "-") : plain(pair.of.text)), lineage(pair.of)),
+                element("div", null, element("strong", null, "Came again"),
+                    content(pair.sample, () => parts ? draw.marked(parts, "+") : plain(pair.sample.text)))),
             restoring(pair.sample));
     }
 
     function showPairs() {
         const wanted = $("pairs-method").value, pairs = seen.pairs.filter(pair => !wanted || pair.method === wanted);
         fill($("pair-list"), pairs.length ? pairs.map(pairBox) : [element("p", {class: "quiet"}, "none")]);
-        $("pairs-state").textContent = `${number(pairs.length)} shown, ${number(seen.found)} found ${page.answer ? `among ${page.looked}` : "since the start"}`;
+        $("pairs-state").textContent = `${number(pairs.length)} shown, ${number(seen.found)} found `
+            + (page.answer ? `among ${page.looked}` : "since the start");
     }
 
     async function askPairs() {
@@ -297,12 +325,16 @@ function watchLive(page) {
         if ($(list).shownText !== text) {
             $(list).shownText = text;
             const samples = answer.samples.filter(one => one.sample !== null);
-            fill($(list), samples.length ? samples.map(one => element("li", null, element("strong", null, number(one.value)), content(one.sample, () => plain(one.sample.text)), lineage(one.sample)))
+            fill($(list), samples.length
+                ? samples.map(one => element("li", null, element("strong", null, number(one.value)),
+                    content(one.sample, () => plain(one.sample.text)), lineage(one.sample)))
                 : [element("li", {class: "quiet"}, "no scored sample was looked at yet")]);
         }
     }
 
-    const askTops = () => Promise.all([askTop("top-list", $("top-by").value || "self", $("top-order").value), askTop("rare-list", $("rare-by").value, "desc")]);
+    const askTops = () => Promise.all([
+        askTop("top-list", $("top-by").value || "self", $("top-order").value),
+        askTop("rare-list", $("rare-by").value, "desc")]);
 
     // What somebody reads does not move away under them.
     const isRead = id => $("confirm").open || $(id).matches(":focus-within") || ($(id).matches(":hover") && performance.now() > 5000);
@@ -318,7 +350,8 @@ function watchLive(page) {
 
     async function askConfig() {
         const config = seen.config = await get("/api/v1/config");
-        fill($("rule-list"), config.rules.length ? config.rules.map(rule => row(element("code", null, rule.when), decision(rule.do), [rule.reason || "–", "name"]))
+        fill($("rule-list"), config.rules.length
+            ? config.rules.map(rule => row(element("code", null, rule.when), decision(rule.do), [rule.reason || "–", "name"]))
             : [none(3, "no rule: all is kept")]);
         $("config").textContent = config.yaml;
     }
@@ -328,7 +361,8 @@ function watchLive(page) {
     const guarded = act => async () => {
         try { await act(); } catch (fault) { showFault(fault); }
     };
-    for (const [id, event, act] of [["tap-pause", "click", pauseTap], ["tap-decision", "change", filterTap], ["tap-source", "change", filterTap],
+    for (const [id, event, act] of [
+        ["tap-pause", "click", pauseTap], ["tap-decision", "change", filterTap], ["tap-source", "change", filterTap],
         ["pairs-again", "click", guarded(askPairs)], ["pairs-method", "change", showPairs], ["top-by", "change", guarded(askTops)],
         ["top-order", "change", guarded(askTops)], ["rare-by", "change", guarded(askTops)]]) {
         $(id).addEventListener(event, act);

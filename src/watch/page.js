@@ -5,10 +5,11 @@
     const {$, element, fill, number, share, row, none, bar} = draw;
     const data = $("data") ? JSON.parse($("data").textContent) : null;
     const live = data === null;
-    const seen = {portfolio: data && data.portfolio, before: data && data.before, status: data && {duplicates: data.similarity}, config: data && data.config,
+    const seen = {portfolio: data && data.portfolio, before: data && data.before,
+        status: data && {duplicates: data.similarity}, config: data && data.config,
         recent: null, pairs: []};
     const SCORES = ["loss", "self", "leverage"];
-    const SOURCES_SHOWN = 100, MATRIX_SHOWN = 12, LABELS_SHOWN = 100, TAP_SHOWN = 30;
+    const SOURCES_SHOWN = 100, MATRIX_SHOWN = 12, WHATIF_SHOWN = 20, LABELS_SHOWN = 100, TAP_SHOWN = 30;
     document.documentElement.classList.add(live ? "watching" : "report");
 
     const name = value => value === null || value === undefined ? "(the stream)" : value === "" ? "(no name)" : value;
@@ -70,9 +71,12 @@
     }
 
     function showReasons() {
-        const verdicts = [...seen.status.verdicts].sort((a, b) => b.n - a.n), all = sum(verdicts.map(verdict => verdict.n));
-        fill($("reasons"), verdicts.length ? verdicts.map(verdict => row(decision(verdict.decision), [verdict.reason || "–", "name"],
-            [number(verdict.n), "number"], element("span", null, bar(verdict.n / all), share(verdict.n / all)))) : [none(4, "nothing judged since the start")]);
+        const verdicts = [...seen.status.verdicts].sort((a, b) => b.n - a.n);
+        const all = sum(verdicts.map(verdict => verdict.n));
+        fill($("reasons"), verdicts.length
+            ? verdicts.map(verdict => row(decision(verdict.decision), [verdict.reason || "–", "name"],
+                [number(verdict.n), "number"], element("span", null, bar(verdict.n / all), share(verdict.n / all))))
+            : [none(4, "nothing judged since the start")]);
     }
 
     // --- the portfolio by source, or by group ---
@@ -80,7 +84,8 @@
     // What the table and the matrix are of: {rows, repeats, key}; a row has its name under the key.
     function rowsOf(portfolio) {
         const {groups} = portfolio, by = groups && $("by").value.startsWith("group");
-        return by ? {rows: groups.rows, repeats: groups.repeats, key: "group"} : {rows: portfolio.sources, repeats: portfolio.repeats, key: "source"};
+        return by ? {rows: groups.rows, repeats: groups.repeats, key: "group"}
+            : {rows: portfolio.sources, repeats: portfolio.repeats, key: "source"};
     }
 
     function chooseBy(from) {
@@ -98,7 +103,8 @@
 
     const toward = of => of.toward[$("reference").value];
     const trendOf = {
-        duplicates: point => point.received ? point.duplicates / point.received : NaN, kept: point => point.received ? point.kept / point.received : NaN,
+        duplicates: point => point.received ? point.duplicates / point.received : NaN,
+        kept: point => point.received ? point.kept / point.received : NaN,
         rare: point => point.scored ? point.rare / point.scored : NaN,
         self: point => point.self ?? NaN, loss: point => point.loss ?? NaN, leverage: point => point.leverage ?? NaN,
     };
@@ -177,11 +183,15 @@
 
     function showAdvice() {
         const {advice, alerts} = seen.portfolio;
-        fill($("advice-list"), advice.length ? advice.map(one => element("li", null, element("strong", null, one.advice), " ",
-            element("b", {class: "name"}, name(one.source)), element("p", {class: "text", dir: "auto"}, one.because),
-            element("span", {class: "quiet"}, `confidence ${one.confidence > 0.999 ? "> 99.9 %" : share(one.confidence)}`))) : [element("li", null, "Nothing yet that the samples seen can carry.")]);
-        fill($("alerts"), alerts.length ? alerts.map(one => row(one.cleared === null ? element("span", {class: "drop"}, "now") : "cleared", one.kind,
-            named(one.source), [number(one.value), "number"], [number(one.usual), "number"], [number(one.offset), "number"], draw.time(one.at_us)))
+        fill($("advice-list"), advice.length
+            ? advice.map(one => element("li", null, element("strong", null, one.advice), " ",
+                element("b", {class: "name"}, name(one.source)), element("p", {class: "text", dir: "auto"}, one.because),
+                element("span", {class: "quiet"}, `confidence ${one.confidence > 0.999 ? "> 99.9 %" : share(one.confidence)}`)))
+            : [element("li", null, "Nothing yet that the samples seen can carry.")]);
+        fill($("alerts"), alerts.length
+            ? alerts.map(one => row(one.cleared === null ? element("span", {class: "drop"}, "now") : "cleared",
+                one.kind, named(one.source), [number(one.value), "number"], [number(one.usual), "number"],
+                [number(one.offset), "number"], draw.time(one.at_us)))
             : [none(7, "nothing is strange")]);
     }
 
@@ -189,8 +199,10 @@
         const fairness = seen.status.fairness;
         $("fairness").hidden = !fairness;
         if (!fairness) { return; }
-        $("fairness-text").textContent = fairness.ratio === null ? "Fewer than two groups have enough samples to compare."
-            : `Drops differ by a ratio of ${number(fairness.ratio)} between ${name(fairness.high)} and ${name(fairness.low)}; at most ${number(fairness.max_ratio)} is wanted`
+        $("fairness-text").textContent = fairness.ratio === null
+            ? "Fewer than two groups have enough samples to compare."
+            : `Drops differ by a ratio of ${number(fairness.ratio)} between ${name(fairness.high)} `
+            + `and ${name(fairness.low)}; at most ${number(fairness.max_ratio)} is wanted`
             + (fairness.unfair ? ": this is more." : ".");
         $("fairness-text").className = fairness.unfair ? "drop" : "";
         fill($("groups"), fairness.groups.map(of => row(named(of.group), [number(of.received), "number"], [number(of.dropped), "number"],
@@ -206,8 +218,10 @@
         if (score === "similarity") {
             return [...config.thresholds.text.map(value => ({name: "text", value})), {name: "image", value: config.thresholds.image}];
         }
-        const compared = new RegExp("(?<![\\w.])(?:influence\\.)?" + score.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") + "\\s*[<>]=?\\s*(-?[\\d.]+(?:e[-+]?\\d+)?)", "gi");
-        const quantile = new RegExp("percentile\\." + score.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") + "\\s*[<>]=?\\s*([\\d.]+)", "g");
+        const escaped = score.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+        const compared = new RegExp(
+            "(?<![\\w.])(?:influence\\.)?" + escaped + "\\s*[<>]=?\\s*(-?[\\d.]+(?:e[-+]?\\d+)?)", "gi");
+        const quantile = new RegExp("percentile\\." + escaped + "\\s*[<>]=?\\s*([\\d.]+)", "g");
         const own = distributionOf(score);
         return config.rules.flatMap(rule => [
             ...[...rule.when.matchAll(compared)].map(found => ({name: rule.do, value: Number(found[1])})),
@@ -239,7 +253,9 @@
     // Of duplicates that are not equal: those are all at 1.
     function similarityBins() {
         const bins = new Array(50).fill(0);
-        for (const method of seen.status.duplicates.filter(method => method.method !== "exact")) { method.similarity.forEach((n, i) => { bins[i] += n; }); }
+        for (const {similarity} of seen.status.duplicates.filter(of => of.method !== "exact")) {
+            similarity.forEach((n, i) => { bins[i] += n; });
+        }
         return bins;
     }
 
@@ -259,12 +275,15 @@
         return i < 0 ? edges.length : i - 0.5 + (edges[i] > low ? Math.max(0, (value - low) / (edges[i] - low)) : 0);
     }
 
+    const linesOf = (score, edges) => thresholdsOf(score).map(line => ({
+        position: positionOf(line.value, edges), label: `${line.name} ${number(line.value)}`}));
+
     function showHistograms() {
         if (seen.status && (live || sum(similarityBins()) > 0)) {
             const bins = similarityBins(), first = 10;
             const edges = bins.map((_, i) => (i + 1) / bins.length).slice(first);
             draw.histogram(chartBox("similarity"), bins.slice(first).map((count, i) => ({label: edges[i].toFixed(2), count})),
-                thresholdsOf("similarity").map(line => ({position: positionOf(line.value, edges), label: `${line.name} ${number(line.value)}`})),
+                linesOf("similarity", edges),
                 `Similarity of ${number(sum(bins))} duplicates that are not equal`);
         }
         for (const score of scoreNames()) {
@@ -272,7 +291,7 @@
             if (!own || !own.histogram) { continue; }
             const edges = own.histogram.map(bin => bin[0]);
             draw.histogram(chartBox(score), own.histogram.map(([edge, count]) => ({label: number(edge), count})),
-                thresholdsOf(score).map(line => ({position: positionOf(line.value, edges), label: `${line.name} ${number(line.value)}`})),
+                linesOf(score, edges),
                 `${score}: median ${number(own.p50)}, 5 % below ${number(own.p05)}, 5 % above ${number(own.p95)}`);
         }
     }
@@ -285,8 +304,10 @@
         if (known.length > 0) {
             choices($("curve-of"), known);
             const of = curves[$("curve-of").value];
-            draw.curves($("curve-chart"), Array.from({length: 101}, (_, i) => i + " %"), Object.keys(of).map(ordering => ({
-                label: "by " + ordering, values: of[ordering].map(part => 100 * part)})), "kept, of the scored samples", "% of the influence");
+            draw.curves($("curve-chart"), Array.from({length: 101}, (_, i) => i + " %"),
+                Object.keys(of).map(ordering => ({
+                    label: "by " + ordering, values: of[ordering].map(part => 100 * part)})),
+                "kept, of the scored samples", "% of the influence");
         }
     }
 
@@ -303,7 +324,8 @@
         if (score === "similarity" || !own || !own.histogram) { return {values: [], n: 0, of: ""}; }
         const n = seen.portfolio.total.scored, values = own.histogram.map(([edge, count]) => [edge, count, null]);
         const rest = n - sum(own.histogram.map(bin => bin[1]));
-        return {values: [...values, [own.p99 + Math.abs(own.p99) * 1e-6, Math.max(0, rest), null]], n, of: "scored samples, to a bin of the histogram"};
+        values.push([own.p99 + Math.abs(own.p99) * 1e-6, Math.max(0, rest), null]);
+        return {values, n, of: "scored samples, to a bin of the histogram"};
     }
 
     function valueAtSlider(score, known) {
@@ -332,17 +354,23 @@
         $("whatif-slider").setAttribute("aria-valuetext", number(limit));
         const hit = known.values.filter(([value]) => above ? value >= limit : value <= limit), n = sum(hit.map(one => one[1]));
         const by = word => hit.filter(one => one[2] === word).length;
-        $("whatif-text").textContent = `${score} ${above ? "≥" : "≤"} ${number(limit)} would have dropped ${number(n)} of ${number(known.n)} ${known.of} (${share(n / known.n)}).`
-            + (hit.length && hit[0][2] !== null ? ` Of them ${by("keep")} were kept, ${by("flag")} flagged and ${by("drop")} dropped anyway.` : "");
+        $("whatif-text").textContent = `${score} ${above ? "≥" : "≤"} ${number(limit)} would have dropped `
+            + `${number(n)} of ${number(known.n)} ${known.of} (${share(n / known.n)}).`
+            + (hit.length && hit[0][2] !== null
+                ? ` Of them ${by("keep")} were kept, ${by("flag")} flagged and ${by("drop")} dropped anyway.` : "");
         showWhatifSources(score, limit, above);
     }
 
     function showWhatifSources(score, limit, above) {
         const own = of => score.startsWith("toward.") ? of.quantiles.toward[score.slice(7)] : of.quantiles[score];
-        const parts = seen.portfolio ? seen.portfolio.sources.filter(of => own(of)).map(of => ({of, part: above ? 1 - partBelow(own(of), limit) : partBelow(own(of), limit)})) : [];
+        const part = of => above ? 1 - partBelow(own(of), limit) : partBelow(own(of), limit);
+        const sources = seen.portfolio ? seen.portfolio.sources.filter(of => own(of)) : [];
+        const parts = sources.map(of => ({of, part: part(of)}));
         parts.sort((a, b) => b.part - a.part || b.of.received - a.of.received);
-        fill($("whatif-sources"), parts.length ? parts.slice(0, 20).map(({of, part}) => row(named(of.source), [number(of.received), "number"],
-            element("span", null, bar(part), "≈ " + share(part)))) : [none(3, "not known by source")]);
+        fill($("whatif-sources"), parts.length
+            ? parts.slice(0, WHATIF_SHOWN).map(one => row(named(one.of.source), [number(one.of.received), "number"],
+                element("span", null, bar(one.part), "≈ " + share(one.part))))
+            : [none(3, "not known by source")]);
     }
 
     // --- repeats ---
@@ -355,7 +383,8 @@
         const shown = [...weight.keys()].sort((a, b) => weight.get(b) - weight.get(a)).slice(0, MATRIX_SHOWN);
         const count = new Map(cells.map(cell => [JSON.stringify([cell[key], cell.of]), cell.count]));
         const most = Math.max(1, ...cells.map(cell => cell.count));
-        const head = element("tr", null, element("th", {scope: "col"}, "repeats ↓ of →"), ...shown.map(of => element("th", {scope: "col"}, name(of))));
+        const head = element("tr", null, element("th", {scope: "col"}, "repeats ↓ of →"),
+            ...shown.map(of => element("th", {scope: "col"}, name(of))));
         fill($("matrix"), shown.length ? [element("thead", null, head), element("tbody", null, ...shown.map(source => {
             const line = element("tr", null, element("th", {scope: "row"}, name(source)));
             for (const of of shown) {
@@ -365,15 +394,18 @@
             }
             return line;
         }))] : [element("tbody", null, none(1, "nothing repeats anything yet"))]);
-        $("repeats-note").textContent = weight.size > shown.length ? `The ${shown.length} of ${number(weight.size)} ${key}s with most repeats.` : "";
+        $("repeats-note").textContent = weight.size > shown.length
+            ? `The ${shown.length} of ${number(weight.size)} ${key}s with most repeats.` : "";
     }
 
     // --- labels ---
 
     function showLabels() {
         const labels = seen.portfolio.labels;
-        fill($("label-list"), labels.length ? labels.slice(0, LABELS_SHOWN).map(of => row([of.id, "name"], named(of.source), [number(of.offset), "number"],
-            [number(of.score), "number"], [number(of.leverage), "number"], [number(of.influence), "number"])) : [none(6, "nothing yet")]);
+        fill($("label-list"), labels.length
+            ? labels.slice(0, LABELS_SHOWN).map(of => row([of.id, "name"], named(of.source), [number(of.offset), "number"],
+                [number(of.score), "number"], [number(of.leverage), "number"], [number(of.influence), "number"]))
+            : [none(6, "nothing yet")]);
         $("labels-csv").disabled = labels.length === 0;
     }
 
@@ -401,9 +433,11 @@
     function listen() {
         const trend = element("select", {id: "trend"}, ...Object.keys(trendOf).map(value => element("option", {value}, value)));
         $("source-all").before(element("label", null, "Trend ", trend));
-        for (const [id, event, act] of [["source-find", "input", showSources], ["reference", "change", showSources], ["trend", "change", showSources],
-            ["curve-of", "change", showCurves], ["whatif-slider", "input", () => showWhatif(true)], ["whatif-value", "input", () => showWhatif(false)],
-            ["whatif-score", "change", () => showWhatif(true)], ["whatif-side", "change", () => showWhatif(false)], ["labels-csv", "click", downloadLabels],
+        for (const [id, event, act] of [
+            ["source-find", "input", showSources], ["reference", "change", showSources], ["trend", "change", showSources],
+            ["curve-of", "change", showCurves], ["labels-csv", "click", downloadLabels],
+            ["whatif-slider", "input", () => showWhatif(true)], ["whatif-value", "input", () => showWhatif(false)],
+            ["whatif-score", "change", () => showWhatif(true)], ["whatif-side", "change", () => showWhatif(false)],
             ["by", "change", () => switchBy("by")], ["repeats-by", "change", () => switchBy("repeats-by")],
             ["source-all", "click", () => { allSources = !allSources; showSources(); }]]) {
             $(id).addEventListener(event, act);
@@ -428,17 +462,19 @@
     function describe() {
         const looked = `${number(data.looked_at)} sample${data.looked_at === 1 ? "" : "s"}`;
         $("pairs-title").textContent = "Duplicates: the least alike first";
-        $("top-note").textContent = `Of the ${data.payloads ? "newest " : ""}${looked} that were looked at.` + (data.missing ? ` ${data.missing}: there is nothing to read of them here.` : "");
+        $("top-note").textContent = `Of the ${data.payloads ? "newest " : ""}${looked} that were looked at.`
+            + (data.missing ? ` ${data.missing}: there is nothing to read of them here.` : "");
         $("scores-note").textContent = `Similarity: of the duplicates among ${looked}, without equal bytes. `
             + (!data.config ? "No thresholds: a file of verdicts does not hold them; they are drawn where the report is made with -c FILE."
-                : data.config.rules.length ? "Dashed: thresholds." : "Dashed: thresholds of the state; those of rules are drawn where the report is made with -c FILE.");
+                : data.config.rules.length ? "Dashed: thresholds."
+                : "Dashed: thresholds of the state; those of rules are drawn where the report is made with -c FILE.");
         return looked;
     }
 
     listen();
     if (live) {
-        watchLive({seen, noteFlow, showTotals, showReasons, showGroups, showHistograms, showPortfolio, showWhatif, decision, name, choices, scoreNames, TAP_SHOWN,
-            noPayload: ""});
+        watchLive({seen, noteFlow, showTotals, showReasons, showGroups, showHistograms, showPortfolio, showWhatif,
+            decision, name, choices, scoreNames, TAP_SHOWN, noPayload: ""});
     } else {
         $("name").textContent = data.name;
         $("period").textContent = data.period;
@@ -447,6 +483,7 @@
         document.title = `${data.name} — Sluice`;
         const looked = describe();
         showPortfolio();
-        watchLive({seen, decision, name, choices, scoreNames, answer, looked, noPayload: data.missing ? "its payload is not in this report" : "not in the part of the log that was looked at"});
+        watchLive({seen, decision, name, choices, scoreNames, answer, looked,
+            noPayload: data.missing ? "its payload is not in this report" : "not in the part of the log that was looked at"});
     }
 })();

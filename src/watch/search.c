@@ -37,7 +37,7 @@ struct sl_search {
     bool dead_done, failed;
     uint64_t cursor, end;
     int64_t until_us;
-    uint32_t n_found;                    /* ever */
+    uint32_t n_found;                    /* ever: records, or dependents */
     sluice_bytes found[SL_SEARCH_FOUND]; /* [i % SL_SEARCH_FOUND] */
 };
 
@@ -267,26 +267,29 @@ static void write_dependents(const sl_search *search, sl_object *object)
     sl_object_close(object, ']');
 }
 
-sluice_status sl_search_write(const sl_search *search, sluice_bytes *out, uint32_t *n_found)
+static void write_records(const sl_search *search, sl_object *object)
 {
     uint32_t n = search->n_found < SL_SEARCH_FOUND ? search->n_found : SL_SEARCH_FOUND;
+    sl_object_open(object, "records", '[');
+    for (uint32_t i = search->n_found - n; i < search->n_found; i++) {
+        const sluice_bytes *record = &search->found[i % SL_SEARCH_FOUND];
+        sl_object_json(object, NULL, (sluice_span){record->data, record->size});
+    }
+    sl_object_close(object, ']');
+}
+
+sluice_status sl_search_write(const sl_search *search, sluice_bytes *out, uint32_t *n_found)
+{
     sl_object object = sl_object_of(out);
     sl_object_open(&object, NULL, '{');
     sl_object_text(&object, "id", search->id);
     sl_object_bool(&object, "complete", !search->failed && search->cursor >= search->end);
     sl_object_count(&object, "found", search->n_found);
-    if (search->what != SL_SEARCH_RECORDS) {
+    if (search->what == SL_SEARCH_RECORDS) {
+        write_records(search, &object);
+    } else {
         write_dependents(search, &object);
-        sl_object_close(&object, '}');
-        *n_found = search->n_found;
-        return object.status;
     }
-    sl_object_open(&object, "records", '[');
-    for (uint32_t i = search->n_found - n; i < search->n_found; i++) {
-        const sluice_bytes *record = &search->found[i % SL_SEARCH_FOUND];
-        sl_object_json(&object, NULL, (sluice_span){record->data, record->size});
-    }
-    sl_object_close(&object, ']');
     sl_object_close(&object, '}');
     *n_found = search->n_found;
     return object.status;

@@ -77,11 +77,14 @@ typedef struct sl_view {
     sluice_portfolio *portfolio, *groups; /* read from those when they were last asked for */
 } sl_view;
 
+/* Gives *out, with the totals of this moment as those at the start. One thread, all of it but the
+ * meters. Returns NOMEM, or what the spool says. */
 SLUICE_MUST_USE sluice_status sl_view_open(const sl_view_options *options, sl_view **out,
                                            sluice_message *why);
-void sl_view_close(sl_view **view_p);
+void sl_view_close(sl_view **view_p); /* Takes; NULL ok */
 
-/* Looks again. Cost: a read transaction over producers and groups; about a millisecond. */
+/* Looks again. Cost: a read transaction over producers and groups; about a millisecond.
+ * Returns NOMEM, or what the spool says; then the numbers are in part those of before. */
 SLUICE_MUST_USE sluice_status sl_view_gather(sl_view *view, sluice_message *why);
 
 /* Looks at the newest snapshot and keeps its portfolio, if it has one. */

@@ -389,12 +389,11 @@ static sluice_status wait_until(sl_producer *producer, waits_for *condition, siz
     while (status == SLUICE_OK && !condition(producer, bytes)) {
         int64_t since_ms = producer->heard_ms > began_ms ? producer->heard_ms : began_ms;
         if (sl_link_now_ms() - since_ms >= producer->timeout_ms) {
+            const char *rest =
+                producer->first != NULL ? " (what is not acknowledged must be sent again)" : "";
             return sluice_fail(why, SLUICE_E_TIMEOUT, "no answer from %.200s for %.3g s: %s%s",
                                producer->endpoint, (double)producer->timeout_ms / 1000,
-                               sl_link_trouble(producer->link),
-                               producer->first != NULL ? " (what is not acknowledged must be sent "
-                                                         "again)"
-                                                       : "");
+                               sl_link_trouble(producer->link), rest);
         }
         status = pump(producer, 50);
     }

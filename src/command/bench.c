@@ -90,7 +90,9 @@ static const char *features_kernel(void)
 static const char *influence_kernel(void)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("x86-64-v4")) {
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl")) { /* x86-64-v4, a name that clang 14 does not know */
         return "AVX-512";
     }
     if (__builtin_cpu_supports("avx2")) {

@@ -22,6 +22,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define RANKS_HALF_LIFE_LEAST 512 /* samples */
+
 static float *floats(size_t n)
 {
     return calloc(n, sizeof(float));
@@ -354,14 +356,15 @@ static void absorb_slice(sl_estimator *estimator, uint32_t i_slice, double fade)
     add_statistics(estimator, i_slice);
 }
 
-/* Leverage falls as more of the stream is known: against all of a short past, hardly anything would
- * be rare. So the half-life of its values is no longer than the weight W there is of them: then
- * W = (1 - ln 2) n after n values, about the last third of the stream, until that is half_life. */
+/* Leverage falls as more of the stream is known (over n samples it is too high by d / n of itself):
+ * beside that of a short past hardly anything would be rare. So its ranks forget by an eighth of
+ * the stream at the latest. */
 static double fade_of_leverage(const sl_estimator *estimator, uint32_t n, double fade)
 {
-    const uint64_t held = (uint64_t)estimator->quantile[SL_STAT_LEVERAGE]->total;
-    const bool is_young = held >= SL_BLOCK_SLOTS && held < estimator->settings->half_life;
-    return is_young ? sl_moments_fade(held, n) : fade;
+    const uint64_t eighth = estimator->n_absorbed / 8;
+    const uint64_t half_life = eighth > RANKS_HALF_LIFE_LEAST ? eighth : RANKS_HALF_LIFE_LEAST;
+    const double young = sl_moments_fade(half_life, n);
+    return fade < young ? fade : young;
 }
 
 static void fade_sums(sl_estimator *estimator, uint32_t n, double fade)

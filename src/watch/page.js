@@ -383,7 +383,7 @@
         const shown = [...weight.keys()].sort((a, b) => weight.get(b) - weight.get(a)).slice(0, MATRIX_SHOWN);
         const count = new Map(cells.map(cell => [JSON.stringify([cell[key], cell.of]), cell.count]));
         const most = Math.max(1, ...cells.map(cell => cell.count));
-        const head = element("tr", null, element("th", {scope: "col"}, "repeats ↓ of →"),
+        const head = element("tr", null, element("th", {scope: "col"}, "repeats ↓ of\u00a0→"),
             ...shown.map(of => element("th", {scope: "col"}, name(of))));
         fill($("matrix"), shown.length ? [element("thead", null, head), element("tbody", null, ...shown.map(source => {
             const line = element("tr", null, element("th", {scope: "row"}, name(source)));

@@ -264,17 +264,14 @@ sluice_status sl_pages_portfolio(const sl_pages *pages, sluice_bytes *out)
 static double number_of(const sl_recent_row *row, uint32_t column)
 {
     const float of[] = {row->similarity, row->loss, row->self, row->leverage, row->source_shift};
-    uint32_t i_reference = column - SL_RECENT_COLUMNS;
-    return column < SL_RECENT_COLUMNS    ? (double)of[column]
-           : i_reference < row->n_toward ? (double)row->toward[i_reference]
-                                         : (double)NAN;
+    return (double)(column < SL_RECENT_COLUMNS ? of[column]
+                                               : row->toward[column - SL_RECENT_COLUMNS]);
 }
 
 sluice_status sl_pages_recent(const sl_pages *pages, sluice_bytes *out)
 {
     static const char *const names[SL_RECENT_COLUMNS] = {"similarity", "loss", "self", "leverage",
                                                          "source_shift"};
-    const sluice_influence_config *influence = &pages->view->options.config->influence;
     uint32_t n = sl_recent_n(pages->recent);
     sl_object object = sl_object_of(out);
     sl_object_open(&object, NULL, '{');
@@ -289,12 +286,17 @@ sluice_status sl_pages_recent(const sl_pages *pages, sluice_bytes *out)
         sl_object_text(&object, NULL, sl_record_decision_name(decision));
     }
     sl_object_close(&object, ']');
-    for (uint32_t column = 0; column < SL_RECENT_COLUMNS + influence->n_references; column++) {
+    for (uint32_t column = 0; column < SL_RECENT_COLUMNS + SLUICE_LIMIT_REFERENCES; column++) {
         char name[16 + SLUICE_LIMIT_STRING_BYTES];
-        uint32_t i_reference = column - SL_RECENT_COLUMNS;
-        snprintf(name, sizeof name, "%s%s", column < SL_RECENT_COLUMNS ? "" : "toward.",
-                 column < SL_RECENT_COLUMNS ? names[column]
-                                            : influence->reference[i_reference].name);
+        if (column < SL_RECENT_COLUMNS) {
+            snprintf(name, sizeof name, "%s", names[column]);
+        } else {
+            const char *set = sl_recent_set(pages->recent, column - SL_RECENT_COLUMNS);
+            if (set[0] == '\0') {
+                continue;
+            }
+            snprintf(name, sizeof name, "toward.%s", set);
+        }
         sl_object_open(&object, name, '[');
         for (uint32_t i = 0; i < n; i++) {
             sl_object_number(&object, NULL, number_of(sl_recent_row_at(pages->recent, i), column));

@@ -188,26 +188,48 @@ typedef struct ranked {
 
 typedef enum score { BY_NONE, BY_SELF, BY_LOSS, BY_LEVERAGE, BY_SHIFT, BY_TOWARD } score;
 
-static score score_of(const sluice_config *config, const char *by, uint32_t *i_reference)
+/* Whether the set was ever there: configured, or scored toward. */
+static bool is_set(const sl_pages *pages, const char *name)
+{
+    const sluice_influence_config *influence = &pages->view->options.config->influence;
+    for (uint32_t r = 0; r < influence->n_references; r++) {
+        if (strcmp(influence->reference[r].name, name) == 0) {
+            return true;
+        }
+    }
+    const sluice_portfolio *portfolio = sl_view_portfolio(pages->view);
+    uint32_t n = portfolio != NULL ? sluice_portfolio_n_references(portfolio) : 0;
+    for (uint32_t r = 0; r < n; r++) {
+        if (strcmp(sluice_portfolio_reference(portfolio, r), name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* *i_set: SLUICE_LIMIT_REFERENCES where no remembered record has a score toward the set. */
+static score score_of(const sl_pages *pages, const char *by, uint32_t *i_set)
 {
     static const char *const names[] = {NULL, "self", "loss", "leverage", "source_shift"};
-    *i_reference = 0;
+    *i_set = SLUICE_LIMIT_REFERENCES;
     for (int i = BY_SELF; i <= BY_SHIFT; i++) {
         if (strcmp(by, names[i]) == 0) {
             return (score)i;
         }
     }
-    for (uint32_t r = 0; r < config->influence.n_references; r++) {
-        if (strncmp(by, "toward.", 7) == 0 &&
-            strcmp(by + 7, config->influence.reference[r].name) == 0) {
-            *i_reference = r;
+    if (strncmp(by, "toward.", 7) != 0 || by[7] == '\0') {
+        return BY_NONE;
+    }
+    for (uint32_t i = 0; i < SLUICE_LIMIT_REFERENCES; i++) {
+        if (strcmp(sl_recent_set(pages->recent, i), by + 7) == 0) {
+            *i_set = i;
             return BY_TOWARD;
         }
     }
-    return BY_NONE;
+    return is_set(pages, by + 7) ? BY_TOWARD : BY_NONE;
 }
 
-static double value_of(const sl_recent_row *row, score by, uint32_t i_reference)
+static double value_of(const sl_recent_row *row, score by, uint32_t i_set)
 {
     switch (by) {
     case BY_SELF:
@@ -219,7 +241,7 @@ static double value_of(const sl_recent_row *row, score by, uint32_t i_reference)
     case BY_SHIFT:
         return (double)row->source_shift;
     case BY_TOWARD:
-        return i_reference < row->n_toward ? (double)row->toward[i_reference] : (double)NAN;
+        return i_set < SLUICE_LIMIT_REFERENCES ? (double)row->toward[i_set] : (double)NAN;
     case BY_NONE:
         break;
     }
@@ -239,8 +261,8 @@ static int compare_ranked(const void *a, const void *b)
 sluice_status sl_pages_top(const sl_pages *pages, const char *by, bool ascending, uint32_t n,
                            sluice_bytes *out)
 {
-    uint32_t i_reference;
-    score which = score_of(pages->view->options.config, by, &i_reference);
+    uint32_t i_set;
+    score which = score_of(pages, by, &i_set);
     if (which == BY_NONE) {
         return SLUICE_E_BADSAMPLE;
     }
@@ -248,7 +270,7 @@ sluice_status sl_pages_top(const sl_pages *pages, const char *by, bool ascending
     uint32_t n_rows = 0, n_recent = sl_recent_n(pages->recent);
     for (uint32_t i = 0; i < n_recent; i++) {
         const sl_recent_row *recent = sl_recent_row_at(pages->recent, i);
-        double value = value_of(recent, which, i_reference);
+        double value = value_of(recent, which, i_set);
         if (isfinite(value)) {
             row[n_rows++] = (ranked){ascending ? -value : value, recent->offset};
         }

@@ -17,7 +17,9 @@
 #include "watch/view.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define A_TURN      256  /* records looked at in a turn */
 #define A_TURN_MOST 1024 /* if somebody watches and that is all that came */
@@ -32,6 +34,8 @@ struct sl_recent {
     uint64_t cursor, n_refused;
     uint64_t n_rows; /* ever */
     sl_recent_row row[SL_RECENT_MAX];
+    char set[SLUICE_LIMIT_REFERENCES][SLUICE_LIMIT_STRING_BYTES];
+    uint32_t next_set; /* makes room for another, once all places are taken */
     /* of one turn */
     uint32_t n_turn, turn_max;
     int64_t now_us, turn_until_us;
@@ -74,6 +78,23 @@ static void tell(sl_recent *recent, const sluice_sample *sample)
     }
 }
 
+/* Sets come and go while the filter runs, and a record has only those of its time, so a score is
+ * kept by the name of its set. */
+static uint32_t place_of_set(sl_recent *recent, const char *name)
+{
+    for (uint32_t i = 0; i < SLUICE_LIMIT_REFERENCES; i++) {
+        if (strcmp(recent->set[i], name) == 0) {
+            return i;
+        }
+    }
+    uint32_t i = recent->next_set++ % SLUICE_LIMIT_REFERENCES;
+    snprintf(recent->set[i], sizeof recent->set[i], "%s", name);
+    for (uint32_t r = 0; r < SL_RECENT_MAX; r++) {
+        recent->row[r].toward[i] = NAN;
+    }
+    return i;
+}
+
 static void keep_row(sl_recent *recent, const sluice_sample *sample)
 {
     const sluice_scores *scores = &sample->scores;
@@ -88,9 +109,13 @@ static void keep_row(sl_recent *recent, const sluice_sample *sample)
                            .self = scored ? scores->self : NAN,
                            .leverage = scored ? scores->leverage : NAN,
                            .source_shift = scored ? scores->source_shift : NAN,
-                           .loss = scored ? scores->loss : NAN,
-                           .n_toward = scored ? scores->n_toward : 0};
-    memcpy(row->toward, scores->toward, row->n_toward * sizeof row->toward[0]);
+                           .loss = scored ? scores->loss : NAN};
+    for (uint32_t i = 0; i < SLUICE_LIMIT_REFERENCES; i++) {
+        row->toward[i] = NAN;
+    }
+    for (uint32_t i = 0; scored && i < scores->n_toward; i++) {
+        row->toward[place_of_set(recent, scores->toward_name[i])] = scores->toward[i];
+    }
 }
 
 static bool visit(void *context, const sl_spool_sample *stored)
@@ -164,6 +189,11 @@ void sl_recent_advance(sl_recent *recent, const sl_tallies *tallies, int64_t now
 uint32_t sl_recent_n(const sl_recent *recent)
 {
     return recent->n_rows < SL_RECENT_MAX ? (uint32_t)recent->n_rows : SL_RECENT_MAX;
+}
+
+const char *sl_recent_set(const sl_recent *recent, uint32_t i)
+{
+    return recent->set[i];
 }
 
 const sl_recent_row *sl_recent_row_at(const sl_recent *recent, uint32_t i)

@@ -15,8 +15,7 @@ typedef struct sl_recent_row {
     sluice_method method;
     float similarity; /* NAN: no duplicate */
     float self, leverage, source_shift, loss;
-    uint32_t n_toward;
-    float toward[SLUICE_LIMIT_REFERENCES];
+    float toward[SLUICE_LIMIT_REFERENCES]; /* by sl_recent_set; NAN: none */
 } sl_recent_row;
 
 typedef struct sl_recent sl_recent;
@@ -31,5 +30,8 @@ void sl_recent_advance(sl_recent *recent, const sl_tallies *tallies, int64_t now
 
 uint32_t sl_recent_n(const sl_recent *recent);
 const sl_recent_row *sl_recent_row_at(const sl_recent *recent, uint32_t i); /* 0: the newest */
+
+/* Name of the reference set whose scores are toward[i] of every row; "": of none. */
+const char *sl_recent_set(const sl_recent *recent, uint32_t i);
 
 #endif

@@ -7,6 +7,7 @@ import numpy
 import pytest
 
 from harness import Filter, Peer, QUICK, SLUICE, sample_pb, session_pb
+from http_test import Watched
 from influence_stream_test import SAMPLES, SETTINGS
 
 N = 1000 if QUICK else 1500
@@ -112,6 +113,28 @@ def test_sets_are_listed_bounded_and_removed(tmp_path, sets):
             last = consumer.read_all(every=True)[-1].annotations[0].influence
         assert sorted(last.toward) == ["a", "again", "n0", "n1", "n2", "n4", "n5"]
         assert all(score.HasField("value") for score in last.toward.values())
+        running.stop()
+
+
+def test_page_shows_scores_under_the_names_of_their_sets(tmp_path, sets):
+    """A record has only the sets of its time, packed: where one is gone, those behind it move up."""
+    with Watched(tmp_path, **SETTINGS) as running:
+        at = ("--from", running.egress)
+        put(running, 0, 600)
+        reference("add", "late", sets["good"], *at)
+        put(running, 600, 900)
+        reference("rm", "first", *at)
+        put(running, 900, 1000)
+        running.wait_for("/api/v1/recent", lambda got: got["offset"] and got["offset"][0] == 999)
+        for name, newest in (("first", 899), ("late", 999)):
+            top = running.json(f"/api/v1/top?by=toward.{name}&n=50")
+            assert top["scored"] > 50 and len(top["samples"]) == 50, name
+            for row in top["samples"]:
+                assert row["value"] == pytest.approx(row["sample"]["record"]["influence"]["toward"][name], rel=1e-6)
+            recent = running.json("/api/v1/recent")
+            shown = [offset for offset, value in zip(recent["offset"], recent[f"toward.{name}"]) if value is not None]
+            assert shown[0] == newest, name
+        assert running.ask("/api/v1/top?by=toward.nobody").status == 400
         running.stop()
 
 

@@ -81,9 +81,9 @@ static run open_bench(uint64_t n_rows, uint64_t n_samples, uint32_t ahead)
     run bench = {.ahead = ahead};
     sluice_config config = {0};
     config.duplicate.enabled = true;
-    config.duplicate.exact_memory = bench.exact_memory = n_rows * 104 + 65536;
-    config.duplicate.text_memory = bench.text_memory = n_rows * 318 + 65536;
-    config.duplicate.image_memory = 1 << 20; /* no images here */
+    config.duplicate.exact_memory = bench.exact_memory = n_rows * 110 + 65536;
+    config.duplicate.text_memory = bench.text_memory = n_rows * 340 + 65536;
+    config.duplicate.image_memory = config.duplicate.embedding_memory = 1 << 20; /* none here */
     sluice_message why;
     if (sl_duplicate_open(&config, &bench.duplicate, &why) != SLUICE_OK) {
         fail(why.text);
